@@ -1,0 +1,1 @@
+"""Turns the gateway's log table into exact counters, and alert rules into series."""

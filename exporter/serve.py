@@ -1,0 +1,158 @@
+"""The running exporter: its parts, its background jobs, its HTTP face."""
+
+import logging
+import time
+from importlib.metadata import version
+
+from newapi.database import Database, DatabaseError
+from service.jobs import Jobs
+from service.settings import SettingError
+from service.web import Exposition, Page, create_app, serve
+
+from exporter.exposition.alerts import AlertCollector
+from exporter.exposition.inventory import InventoryCollector
+from exporter.exposition.logs import LogCollector
+from exporter.exposition.monitor import MonitorCollector
+from exporter.exposition.pages import page
+from exporter.ledger import Ledger
+from exporter.poll import Poller
+from exporter.rulebook import Rulebook
+from exporter.settings import ExporterSettings
+from exporter.state import State, StateError
+from exporter.status import Status
+from exporter.stock import Stock
+from exporter.windows import Window
+
+log = logging.getLogger(__name__)
+
+INVENTORY_EVERY = 15
+"""Seconds between readings of the inventory: as often as Prometheus asks for it."""
+
+EXPIRE_EVERY = 60
+"""Seconds between clean-ups of the windows."""
+
+
+class Exporter:
+    """All parts of one exporter, not yet running.
+
+    Raises:
+        SettingError: the state folder cannot be used, or a DSN cannot be read.
+    """
+
+    def __init__(self, settings: ExporterSettings) -> None:
+        timeout = settings.db_statement_timeout
+        self.database = Database(settings.gateway(), statement_timeout=timeout)
+        self.logs = self.database
+        if settings.log_database() != settings.gateway():
+            self.logs = Database(settings.log_database(), statement_timeout=timeout)
+        try:
+            self.state = State(settings.exporter_state)
+            self.ledger = Ledger(self.state)
+        except StateError as error:
+            raise SettingError(f"EXPORTER_STATE: {error}") from None
+        self.status = Status()
+        self.rulebook = Rulebook(
+            settings.alerts_file, settings.exporter_state / "alerts.yml", self.status
+        )
+        self.stock = Stock(self.database, self.logs, self.status)
+        self.poller = Poller(self.logs, self.ledger, self.status)
+        self._settings = settings
+        self._unfilled: list[Window] = []
+
+    def poll(self) -> None:
+        """Follow the rules, then the log table."""
+        if self.rulebook.refresh():
+            windows = [Window.of(rule) for rule in self.rulebook.rules]
+            self._unfilled = self.ledger.watch(windows)
+        self.poller.poll()
+        if self._unfilled and "log" not in self.status.troubles:
+            self._fill()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT.
+
+        Raises:
+            SettingError: the address cannot be listened on.
+        """
+        settings = self._settings
+        render = page(
+            LogCollector(self.ledger, self.stock),
+            InventoryCollector(self.stock),
+            MonitorCollector(self.ledger, self.status, settings.tz.key),
+        )
+        render_alerts = page(AlertCollector(self.rulebook, self.ledger, self.status, self.stock))
+
+        def metrics(accept: str) -> Exposition | None:
+            return render(accept) if self.status.caught_up else None
+
+        def alerts(accept: str) -> Exposition | None:
+            return render_alerts(accept) if self.status.caught_up else None
+
+        app = create_app(
+            self.status.reasons, self._page, {"/metrics": metrics, "/metrics/alerts": alerts}
+        )
+        jobs = Jobs()
+        jobs.every(INVENTORY_EVERY, self.stock.read)
+        jobs.every(settings.poll_interval, self.poll)
+        jobs.every(EXPIRE_EVERY, self._expire)
+        try:
+            serve(app, settings.exporter_listen, threads=8, started=lambda url: self._begin(jobs, url))
+        finally:
+            jobs.stop()
+            self.state.close()
+
+    def _begin(self, jobs: Jobs, url: str) -> None:
+        log.info(
+            "serving %s, reading %s, days in %s", url, self.logs.name, self._settings.tz.key
+        )
+        jobs.start()
+
+    def _fill(self) -> None:
+        try:
+            while self._unfilled:
+                self.poller.fill(self._unfilled[:1])
+                self._unfilled.pop(0)
+        except DatabaseError as error:
+            self.status.failed("windows", error.fault.value, f"windows of rules: {error}")
+        except StateError as error:
+            self.status.failed("windows", "state", f"windows of rules: {error}")
+        else:
+            self.status.works("windows")
+
+    def _expire(self) -> None:
+        try:
+            self.ledger.expire(time.time())
+        except StateError as error:
+            self.status.failed("state", "state", f"state: {error}")
+
+    def _page(self) -> Page:
+        schema, inventory = self.stock.schema, self.stock.inventory
+        facts = [
+            ("Gateway", schema.flavour.value if schema is not None else "not read yet"),
+            ("Database", self.database.name),
+            ("Log database", self.logs.name),
+            ("Log rows read since start", f"{self.status.rows_read:,}"),
+            ("Everything counted until", _moment(self.status.counted_until)),
+            ("Counting since", _moment(self.ledger.counting_since or 0)),
+            ("Channels", str(len(inventory.channels)) if inventory is not None else "not read yet"),
+            ("Alert rules", f"{len(self.rulebook.rules)} in {self.rulebook.path}"),
+            ("Time zone of days", self._settings.tz.key),
+            ("Version", version("newapi-monitor")),
+        ]
+        return Page(
+            "New API Monitor: exporter",
+            "Turns the gateway's log table into exact counters for Prometheus.",
+            facts,
+            [
+                ("/metrics", "metrics"),
+                ("/metrics/alerts", "series that alerts rest on"),
+                ("/-/ready", "ready"),
+                ("/-/healthy", "healthy"),
+            ],
+        )
+
+
+def _moment(seconds: float) -> str:
+    if not seconds:
+        return "not yet"
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

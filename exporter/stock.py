@@ -1,0 +1,62 @@
+"""Reads the gateway's inventory and options from time to time, and holds what was read last."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from newapi.database import Database, DatabaseError
+from newapi.inventory import Inventory, read_inventory
+from newapi.options import Options, read_options
+from newapi.schema import Schema, inspect
+from service.log import OncePerMinute
+
+from exporter.status import Status
+
+log = logging.getLogger(__name__)
+
+
+class Stock:
+    """The inventory as it was seen last; None before it was read.
+
+    Args:
+        database: where channels, tokens, users, abilities and options are.
+        logs: where the log table is, which tells the flavour.
+        status: what is told how it goes.
+        clock: gives unix seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        logs: Database,
+        status: Status,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.inventory: Inventory | None = None
+        self.options: Options | None = None
+        self.schema: Schema | None = None
+        """Columns of the log table's database."""
+        self._database = database
+        self._logs = logs
+        self._status = status
+        self._clock = clock
+        self._said = OncePerMinute(log)
+
+    def read(self) -> None:
+        """Read everything once; what fails is noted and tried again next time."""
+        now = self._clock()
+        try:
+            with self._logs.connect() as connection:
+                schema = inspect(connection)
+            with self._database.connect() as connection:
+                tables = schema if self._logs is self._database else inspect(connection)
+                inventory = read_inventory(connection, tables, schema.flavour, now)
+                tables.require("options", "key", "value")
+                options = read_options(connection)
+        except DatabaseError as error:
+            message = f"inventory: {error}"
+            self._status.failed("inventory", error.fault.value, message)
+            self._said.warning(message, now)
+            return
+        self.schema, self.inventory, self.options = schema, inventory, options
+        self._status.works("inventory")

@@ -1,0 +1,1 @@
+"""The gateway's database (New API, One API) as both programs see it."""

@@ -1,0 +1,210 @@
+"""Connections to a gateway's database: gentle by construction, and errors that can be told apart."""
+
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from newapi.dsn import redacted
+
+CONNECT_TIMEOUT = 5
+"""Seconds to wait for a connection."""
+
+
+class Fault(StrEnum):
+    """What kept a database from answering."""
+
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    MISSING = "missing"
+    TIMEOUT = "timeout"
+    OTHER = "other"
+
+
+class DatabaseError(Exception):
+    """A statement or connection failed; its text is one line without secrets."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+class Database:
+    """One database of the gateway, reached over at most two connections.
+
+    Reads run in autocommit, so that no snapshot is held open (MySQL would read an old one for
+    ever) and, on SQLite, no shared lock outlives a statement (the gateway would lose a log row).
+
+    Args:
+        url: as parse_dsn gives it.
+        statement_timeout: seconds after which a statement is ended by the server.
+        writable: whether begin() may be used; a SQLite file is opened read-only otherwise.
+    """
+
+    def __init__(self, url: URL, *, statement_timeout: float = 10, writable: bool = False) -> None:
+        self.name = redacted(url)
+        self.dialect = url.get_backend_name()
+        """mysql, postgresql or sqlite; MariaDB counts as mysql."""
+        self._path = Path(url.database or "") if self.dialect == "sqlite" else None
+        self._engine = _engine(url, statement_timeout, writable)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Give a connection in autocommit, for reads.
+
+        Raises:
+            DatabaseError: it cannot be reached, or a statement in the block failed.
+        """
+        with self._translated(), self._engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Give a connection in a transaction, committed when the block ends without an error.
+
+        Raises:
+            DatabaseError: as connect().
+        """
+        with self._translated(), self._engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close what is pooled."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        if self._path is not None and not self._path.is_file():
+            raise DatabaseError(
+                Fault.UNREACHABLE, f"{self.name}: there is no such file, and none is created"
+            )
+        try:
+            yield
+        except DBAPIError as error:
+            raise DatabaseError(_fault(error.orig), f"{self.name}: {_message(error.orig)}") from None
+        except PoolTimeoutError:
+            raise DatabaseError(Fault.TIMEOUT, f"{self.name}: both connections are busy") from None
+        except SQLAlchemyError as error:
+            raise DatabaseError(Fault.OTHER, f"{self.name}: {type(error).__name__}") from None
+
+
+def _engine(url: URL, statement_timeout: float, writable: bool) -> Engine:
+    # A pooled connection to SQLite would go on reading a file that was replaced by a restore.
+    common: dict[str, Any] = {"hide_parameters": True, "poolclass": NullPool}
+    if url.get_backend_name() != "sqlite":
+        common |= {
+            "poolclass": QueuePool, "pool_size": 1, "max_overflow": 1, "pool_timeout": 10,
+            "pool_pre_ping": True, "pool_recycle": 300,
+        }  # fmt: skip
+    if url.get_backend_name() == "mysql":
+        return _mysql(url, statement_timeout, common)
+    if url.get_backend_name() == "postgresql":
+        return _postgresql(url, statement_timeout, common)
+    return _sqlite(url, statement_timeout, writable, common)
+
+
+def _mysql(url: URL, statement_timeout: float, common: dict[str, Any]) -> Engine:
+    arguments: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "read_timeout": statement_timeout + 5,
+        "write_timeout": statement_timeout + 5,
+        "charset": "utf8mb4",
+    }
+    if mode := url.query.get("ssl"):
+        context = ssl.create_default_context()
+        if mode == "any":
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        arguments["ssl"] = context
+    bare = url.difference_update_query(["ssl"])
+    engine = create_engine(bare, connect_args=arguments, isolation_level="READ COMMITTED", **common)
+
+    @event.listens_for(engine, "connect")
+    def limit(connection: Any, record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT VERSION()")
+            if "mariadb" in str(cursor.fetchone()[0]).lower():
+                cursor.execute("SET SESSION max_statement_time = %s", (statement_timeout,))
+            else:  # MySQL 5.7.8 and later; concerns SELECT alone
+                milliseconds = int(statement_timeout * 1000)
+                cursor.execute("SET SESSION max_execution_time = %s", (milliseconds,))
+
+    return engine
+
+
+def _postgresql(url: URL, statement_timeout: float, common: dict[str, Any]) -> Engine:
+    # No server-side prepared statements: a pooler between us would mix up their names.
+    arguments: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, "prepare_threshold": None}
+    if "application_name" not in url.query:
+        arguments["application_name"] = "newapi-monitor"
+    engine = create_engine(url, connect_args=arguments, **common)
+
+    @event.listens_for(engine, "connect")
+    def limit(connection: Any, record: Any) -> None:
+        connection.execute(f"SET statement_timeout = {int(statement_timeout * 1000)}")
+        connection.commit()
+
+    return engine
+
+
+def _sqlite(url: URL, statement_timeout: float, writable: bool, common: dict[str, Any]) -> Engine:
+    file = f"file:{quote(str(url.database))}?mode={'rw' if writable else 'ro'}&uri=true"
+    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 5}, **common)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def limit(connection: Connection, *statement: Any) -> None:
+        deadline = time.monotonic() + statement_timeout
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+
+    return engine
+
+
+_MYSQL_FAULTS = {
+    1044: Fault.REFUSED, 1045: Fault.REFUSED, 1049: Fault.MISSING, 1054: Fault.MISSING,
+    1142: Fault.MISSING, 1143: Fault.MISSING, 1146: Fault.MISSING, 1969: Fault.TIMEOUT,
+    2003: Fault.UNREACHABLE, 2006: Fault.UNREACHABLE, 2013: Fault.UNREACHABLE,
+    3024: Fault.TIMEOUT,
+}  # fmt: skip
+
+_POSTGRESQL_FAULTS = {
+    "28": Fault.REFUSED, "3D": Fault.MISSING, "42": Fault.MISSING, "08": Fault.UNREACHABLE,
+    "57014": Fault.TIMEOUT, "57": Fault.UNREACHABLE,
+}  # fmt: skip
+
+
+def _fault(error: BaseException | None) -> Fault:
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        return _POSTGRESQL_FAULTS.get(state) or _POSTGRESQL_FAULTS.get(state[:2]) or Fault.OTHER
+    code = error.args[0] if error is not None and error.args else None
+    if isinstance(code, int):
+        return _MYSQL_FAULTS.get(code, Fault.OTHER)
+    text = str(error)
+    if "password authentication failed" in text or "no password supplied" in text:
+        return Fault.REFUSED
+    if text.startswith("no such table") or text.startswith("no such column"):
+        return Fault.MISSING
+    if text == "interrupted":
+        return Fault.TIMEOUT
+    if "does not exist" in text:
+        return Fault.MISSING
+    return Fault.UNREACHABLE if "connect" in text or "unable to open" in text else Fault.OTHER
+
+
+def _message(error: BaseException | None) -> str:
+    """Say in one line what the driver said."""
+    if error is None:
+        return "unknown error"
+    parts = error.args
+    text = str(parts[1]) if len(parts) > 1 and isinstance(parts[0], int) else str(error)
+    return " ".join(text.split()) or type(error).__name__

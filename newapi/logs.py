@@ -1,0 +1,96 @@
+"""Reads of the log table, by primary key and in small pieces."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    bindparam,
+    column,
+    null,
+    select,
+    table,
+)
+from sqlalchemy import func as sql
+
+from newapi.rows import LogRow
+from newapi.schema import Flavour, Schema
+
+_REQUIRED = ("id", "created_at", "type", "channel_id", "model_name", "quota")
+
+
+class LogTable:
+    """The log table of one gateway, whatever columns its age left it.
+
+    Raises:
+        DatabaseError: a column without which nothing can be counted is missing or not granted.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        schema.require("logs", *_REQUIRED)
+        self.flavour = schema.flavour
+        self._id: ColumnElement[Any] = column("id")
+        self._rows = self._select(schema)
+        self._after = (
+            self._rows.where(self._id > bindparam("after"))
+            .order_by(self._id)
+            .limit(bindparam("rows", type_=Integer))
+        )
+
+    def after(self, connection: Connection, row_id: int, limit: int) -> list[LogRow]:
+        """Read the next `limit` rows of every type whose id is above `row_id`, in order of id."""
+        found = connection.execute(self._after, {"after": row_id, "rows": limit})
+        return [LogRow._make(row) for row in found.fetchall()]
+
+    def within(self, connection: Connection, first: int, last: int) -> list[LogRow]:
+        """Read the rows whose id is first..last, both included."""
+        statement = self._rows.where(self._id.between(first, last)).order_by(self._id)
+        return [LogRow._make(row) for row in connection.execute(statement).fetchall()]
+
+    def among(self, connection: Connection, ids: Iterable[int]) -> list[LogRow]:
+        """Read the rows that have one of these ids."""
+        statement = self._rows.where(self._id.in_(list(ids))).order_by(self._id)
+        return [LogRow._make(row) for row in connection.execute(statement).fetchall()]
+
+    def since(
+        self, connection: Connection, start: int, end: int, types: Sequence[int]
+    ) -> list[LogRow]:
+        """Read the rows of these types with start <= created_at < end (unix seconds).
+
+        The index (created_at, type) exists in every version of both gateways.
+        """
+        created_at: ColumnElement[Any] = column("created_at")
+        kind: ColumnElement[Any] = column("type")
+        statement = self._rows.where(created_at >= start, created_at < end, kind.in_(types))
+        return [LogRow._make(row) for row in connection.execute(statement).fetchall()]
+
+    def newest(self, connection: Connection) -> tuple[int, int]:
+        """Give id and created_at of the row with the highest id; (0, 0) where there is none."""
+        statement = (
+            select(self._id, column("created_at"))
+            .select_from(table("logs"))
+            .order_by(self._id.desc())
+            .limit(1)
+        )
+        row = connection.execute(statement).fetchone()
+        return (0, 0) if row is None else (int(row[0]), int(row[1] or 0))
+
+    def first_after(self, connection: Connection, time: int) -> int | None:
+        """Give the lowest id of the rows with created_at above `time`; None without any."""
+        created_at: ColumnElement[Any] = column("created_at")
+        lowest: ColumnElement[Any] = sql.min(self._id)
+        statement = select(lowest).select_from(table("logs")).where(created_at > time)
+        row_id = connection.execute(statement).scalar()
+        return None if row_id is None else int(row_id)
+
+    def _select(self, schema: Schema) -> Select[Any]:
+        names = {"duration": "use_time" if self.flavour is Flavour.NEW_API else "elapsed_time"}
+        columns: list[ColumnElement[Any]] = []
+        for field in LogRow._fields:
+            name = names.get(field, field)
+            present = schema.has("logs", name)
+            columns.append(column(name) if present else null().label(field))
+        return select(*columns).select_from(table("logs"))

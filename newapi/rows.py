@@ -1,0 +1,111 @@
+"""A row of the log table, and what its lenient parts mean. No SQL here."""
+
+import json
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from typing import Any, NamedTuple
+
+INT64 = 2**63
+
+
+class LogType(IntEnum):
+    """What a log row records (New API model/log.go, v1.0.0-rc.24; One API writes 5 for a test)."""
+
+    CONSUME = 2
+    ERROR = 5
+    REFUND = 6
+
+
+class Source(StrEnum):
+    """Who asked."""
+
+    USER = "user"
+    PLAYGROUND = "playground"
+    TEST = "test"
+
+
+TEST_NAME = "模型测试"
+"""token_name of a channel test's row (New API controller/channel-test.go)."""
+
+
+class LogRow(NamedTuple):
+    """A log row as the driver gives it. Any value but the id may be NULL or of an odd type."""
+
+    id: int
+    created_at: Any
+    """Unix seconds at the end of the request, by the gateway node's clock."""
+    type: Any
+    channel_id: Any
+    model_name: Any
+    user_id: Any
+    token_id: Any
+    token_name: Any
+    quota: Any
+    prompt_tokens: Any
+    completion_tokens: Any
+    duration: Any
+    """Seconds (New API, use_time) or milliseconds (One API, elapsed_time)."""
+    is_stream: Any
+    other: Any
+    """A JSON object as text, '' or NULL; a missing column reads as NULL."""
+
+
+class Unreadable(ValueError):
+    """A value that holds no number or object where one is expected."""
+
+
+def integer(value: Any) -> int:
+    """Read a whole number from what a driver or `other` gave; NULL and '' are 0.
+
+    Raises:
+        Unreadable: it is no number, or none that an int64 holds.
+    """
+    if type(value) is int and -INT64 <= value < INT64:
+        return value
+    if value is None or value == "":
+        return 0
+    try:
+        number = int(value) if isinstance(value, int | str) else int(Decimal(str(value)))
+    except (ArithmeticError, ValueError, TypeError):
+        try:
+            number = int(Decimal(value))
+        except (ArithmeticError, ValueError, TypeError):
+            raise Unreadable from None
+    if not -INT64 <= number < INT64:
+        raise Unreadable
+    return number
+
+
+def details(other: Any) -> dict[str, Any]:
+    """Read the `other` column; '' and NULL are an empty object.
+
+    Raises:
+        Unreadable: it holds something else than a JSON object.
+    """
+    if not other:
+        return {}
+    if isinstance(other, dict):
+        return other
+    try:
+        parsed = json.loads(other)
+    except (ValueError, TypeError, RecursionError):
+        raise Unreadable from None
+    if not isinstance(parsed, dict):
+        raise Unreadable
+    return parsed
+
+
+def source(row_type: int, token_id: int, token_name: Any) -> Source:
+    """Tell who asked, by the key's id and name (newapi.md 4.3).
+
+    A channel test has no key and a fixed name; its failure has no name at all. The playground has
+    no key and a name that says so.
+    """
+    if token_id != 0:
+        return Source.USER
+    name = token_name or ""
+    if name == TEST_NAME or (row_type == LogType.ERROR and name == ""):
+        return Source.TEST
+    if isinstance(name, str) and name.startswith("playground"):
+        return Source.PLAYGROUND
+    return Source.USER

@@ -1,0 +1,1 @@
+"""What exporter and breaker have in common as processes: settings, logging, HTTP, binaries."""

@@ -1,0 +1,51 @@
+"""Jobs that a program repeats in the background, one after the other, in one thread."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from schedule import Scheduler
+
+log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """Repeats jobs until it is stopped; a job that fails is logged and tried again next time."""
+
+    def __init__(self) -> None:
+        # The scheduler goes by local time, which jumps an hour twice a year; UTC does not.
+        os.environ["TZ"] = "UTC"
+        time.tzset()
+        self._scheduler = Scheduler()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+
+    def every(self, seconds: float, job: Callable[[], object]) -> None:
+        """Run a job at once, in the order of these calls, and again `seconds` after each end."""
+
+        def run() -> None:
+            try:
+                job()
+            except Exception:
+                log.exception("a background job failed")
+
+        whole = max(round(seconds), 1)
+        repeated = self._scheduler.every(whole).seconds.do(run)
+        repeated.next_run = datetime.min
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the job that is running now; waits for it at most 10 seconds."""
+        self._stop.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._scheduler.run_pending()
+            self._stop.wait(max(self._scheduler.idle_seconds or 0.05, 0.01))

@@ -1,0 +1,135 @@
+"""The HTTP face that both programs share: health, readiness, metrics, a page for people."""
+
+import gzip
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from flask import Flask, Response, abort, render_template, request
+from waitress.server import create_server
+from werkzeug.exceptions import HTTPException
+
+from service.settings import Address, SettingError
+
+log = logging.getLogger(__name__)
+
+Exposition = tuple[bytes, str]
+"""Body and Content-Type of a metrics page."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page at / shows: a title, a sentence, facts as (name, value), links as (path, text)."""
+
+    title: str
+    about: str
+    facts: Sequence[tuple[str, str]]
+    links: Sequence[tuple[str, str]]
+
+
+def create_app(
+    ready: Callable[[], Sequence[str]],
+    page: Callable[[], Page],
+    metrics: dict[str, Callable[[str], Exposition | None]],
+) -> Flask:
+    """Make the WSGI application.
+
+    Args:
+        ready: gives the reasons why the program is not ready, none when it is.
+        page: gives what / shows.
+        metrics: by path, what renders the page for an Accept header; None answers 503.
+    """
+    app = Flask(__name__)
+
+    @app.get("/-/healthy")
+    def healthy() -> Response:
+        return _text("healthy\n")
+
+    @app.get("/-/ready")
+    def readiness() -> Response:
+        reasons = ready()
+        if reasons:
+            return _text("".join(f"{reason}\n" for reason in reasons), 503)
+        return _text("ready\n")
+
+    @app.get("/")
+    def home() -> str:
+        return render_template("page.html", page=page(), reasons=ready())
+
+    def exposer(render: Callable[[str], Exposition | None]) -> Callable[[], Response]:
+        def expose() -> Response:
+            exposition = render(request.headers.get("Accept", ""))
+            if exposition is None:
+                return _text("".join(f"{r}\n" for r in ready()) or "not ready\n", 503)
+            body, content_type = exposition
+            response = Response(body, content_type=content_type)
+            response.headers["Vary"] = "Accept, Accept-Encoding"
+            if request.accept_encodings["gzip"] > 0:
+                response.data = gzip.compress(body, compresslevel=1)
+                response.headers["Content-Encoding"] = "gzip"
+            return response
+
+        return expose
+
+    for path, render in metrics.items():
+        app.add_url_rule(path, path, exposer(render))
+
+    @app.errorhandler(HTTPException)
+    def refuse(error: HTTPException) -> Response:
+        return _text(f"{error.description}\n", error.code or 500)
+
+    @app.errorhandler(Exception)
+    def fail(error: Exception) -> Response:
+        log.exception("%s %s failed", request.method, request.path)
+        return _text("internal error; the log has the details\n", 500)
+
+    return app
+
+
+def read_body(limit: int) -> bytes:
+    """Give the body of the current request.
+
+    Raises:
+        HTTPException: 413 where it is longer than `limit` bytes.
+    """
+    body = request.stream.read(limit + 1)
+    if len(body) > limit:
+        abort(413, f"the body is larger than {limit} bytes")
+    return bytes(body)
+
+
+def serve(app: Flask, address: Address, *, threads: int, started: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `started` is told the URL once connections are accepted.
+
+    Raises:
+        SettingError: the address cannot be listened on.
+    """
+    try:
+        server = create_server(
+            app,
+            host=address.host,
+            port=address.port,
+            threads=threads,
+            ident="",
+            channel_timeout=30,
+            connection_limit=200,
+            max_request_body_size=8 * 2**20,
+            clear_untrusted_proxy_headers=True,
+        )
+    except OSError as error:
+        raise SettingError(f"cannot listen on {address}: {error.strerror or error}") from None
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    port = getattr(server, "effective_port", address.port)  # several sockets have no such field
+    started(f"http://{Address(address.host, port)}")
+    server.run()  # returns on SystemExit and KeyboardInterrupt, after open requests ended
+
+
+def _text(body: str, status: int = 200) -> Response:
+    return Response(body, status, content_type="text/plain; charset=utf-8")
