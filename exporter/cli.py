@@ -4,14 +4,14 @@ import sys
 from pathlib import Path
 
 import click
-from newapi.database import Database, DatabaseError
-from newapi.schema import inspect
-from service import log
-from service.settings import exits_on_setting_error, load
 
 from exporter.rules import RulesError, load_rules
 from exporter.serve import Exporter
 from exporter.settings import ExporterSettings
+from newapi.database import Database, DatabaseError
+from newapi.schema import inspect
+from service import log
+from service.settings import exits_on_setting_error, load
 
 EXIT_RULES = 1
 EXIT_DATABASE = 3
@@ -50,9 +50,7 @@ def check(alerts_file: str | None) -> None:
     """
     settings = load(ExporterSettings, alerts_file=alerts_file)
     rules = _rules(settings.alerts_file)
-    database = Database(
-        settings.log_database(), statement_timeout=settings.db_statement_timeout
-    )
+    database = Database(settings.log_database(), statement_timeout=settings.db_statement_timeout)
     try:
         with database.connect() as connection:
             flavour = inspect(connection).flavour

@@ -3,14 +3,13 @@
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 
-from newapi.events import Event
-
 from exporter import totals as counting
 from exporter import windows as windowing
 from exporter.position import Position
 from exporter.state import State, StateError
 from exporter.totals import Labels, Totals
 from exporter.windows import Buckets, Window
+from newapi.events import Event
 
 
 class Ledger:

@@ -4,12 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from newapi.database import Database, DatabaseError, Fault
-from newapi.events import Event, read_event
-from newapi.logs import LogTable
-from newapi.rows import LogRow, LogType
-from newapi.schema import inspect
-from service.log import OncePerMinute
 from sqlalchemy import Connection
 
 from exporter.ledger import Ledger
@@ -17,6 +11,12 @@ from exporter.position import Gap, Position
 from exporter.state import StateError
 from exporter.status import Status
 from exporter.windows import Window
+from newapi.database import Database, DatabaseError, Fault
+from newapi.events import Event, read_event
+from newapi.logs import LogTable
+from newapi.rows import LogRow, LogType
+from newapi.schema import inspect
+from service.log import OncePerMinute
 
 log = logging.getLogger(__name__)
 

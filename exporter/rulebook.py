@@ -42,7 +42,7 @@ class Rulebook:
             self._status.errors["rules"] += 1
             if first:
                 self.rules = self._last_good()
-            log.error("%s; the last good rules stay in force (%d)", error, len(self.rules))
+            log.warning("%s; the last good rules stay in force (%d)", error, len(self.rules))
         else:
             self.good = True
             self._keep(text)

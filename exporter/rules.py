@@ -54,9 +54,7 @@ class Rule(BaseModel):
     model: Targets = Field(None, description='the name of a model, a list, or "*"')
     api_key: Targets = Field(None, description='the id of an API key, a list, or "*"')
     user: Targets = Field(None, description='a user id, a list, or "*"')
-    period: Literal[
-        "5m", "15m", "30m", "1h", "6h", "12h", "24h", "48h", "72h", "7d", "30d"
-    ] = "1h"
+    period: Literal["5m", "15m", "30m", "1h", "6h", "12h", "24h", "48h", "72h", "7d", "30d"] = "1h"
     threshold: float = Field(gt=0, allow_inf_nan=False, description="tokens, above 0")
     severity: Literal["info", "warning", "critical"] = "warning"
     action: Literal["notify", "disable_channel"] = "notify"
@@ -142,7 +140,9 @@ def _refuse_doubles(name: str, node: yaml.Node | None, rules: tuple[Rule, ...]) 
     same_name = [n for n, count in Counter(r.name for r in rules).items() if count > 1]
     if same_name:
         index = [r.name for r in rules].index(same_name[0], 1)
-        raise RulesError(f"{name}:{_line(node, ('rules', index))}: two rules are named {same_name[0]!r}")
+        raise RulesError(
+            f"{name}:{_line(node, ('rules', index))}: two rules are named {same_name[0]!r}"
+        )
     seen: dict[tuple[object, ...], str] = {}
     for index, rule in enumerate(rules):
         for target in rule.targets:

@@ -4,11 +4,6 @@ import logging
 import time
 from importlib.metadata import version
 
-from newapi.database import Database, DatabaseError
-from service.jobs import Jobs
-from service.settings import SettingError
-from service.web import Exposition, Page, create_app, serve
-
 from exporter.exposition.alerts import AlertCollector
 from exporter.exposition.inventory import InventoryCollector
 from exporter.exposition.logs import LogCollector
@@ -22,11 +17,12 @@ from exporter.state import State, StateError
 from exporter.status import Status
 from exporter.stock import Stock
 from exporter.windows import Window
+from newapi.database import Database, DatabaseError
+from service.jobs import Jobs
+from service.settings import SettingError
+from service.web import Exposition, Page, create_app, serve
 
 log = logging.getLogger(__name__)
-
-INVENTORY_EVERY = 15
-"""Seconds between readings of the inventory: as often as Prometheus asks for it."""
 
 EXPIRE_EVERY = 60
 """Seconds between clean-ups of the windows."""
@@ -92,19 +88,19 @@ class Exporter:
             self.status.reasons, self._page, {"/metrics": metrics, "/metrics/alerts": alerts}
         )
         jobs = Jobs()
-        jobs.every(INVENTORY_EVERY, self.stock.read)
+        jobs.every(settings.poll_interval, self.stock.read)
         jobs.every(settings.poll_interval, self.poll)
         jobs.every(EXPIRE_EVERY, self._expire)
         try:
-            serve(app, settings.exporter_listen, threads=8, started=lambda url: self._begin(jobs, url))
+            serve(
+                app, settings.exporter_listen, threads=8, started=lambda url: self._begin(jobs, url)
+            )
         finally:
             jobs.stop()
             self.state.close()
 
     def _begin(self, jobs: Jobs, url: str) -> None:
-        log.info(
-            "serving %s, reading %s, days in %s", url, self.logs.name, self._settings.tz.key
-        )
+        log.info("serving %s, reading %s, days in %s", url, self.logs.name, self._settings.tz.key)
         jobs.start()
 
     def _fill(self) -> None:

@@ -4,15 +4,17 @@ import logging
 import time
 from collections.abc import Callable
 
+from exporter.status import Status
 from newapi.database import Database, DatabaseError
 from newapi.inventory import Inventory, read_inventory
 from newapi.options import Options, read_options
 from newapi.schema import Schema, inspect
 from service.log import OncePerMinute
 
-from exporter.status import Status
-
 log = logging.getLogger(__name__)
+
+EVERY = 15
+"""Seconds between two readings: as often as Prometheus asks for it."""
 
 
 class Stock:
@@ -41,10 +43,13 @@ class Stock:
         self._status = status
         self._clock = clock
         self._said = OncePerMinute(log)
+        self._read_at = float("-inf")
 
     def read(self) -> None:
-        """Read everything once; what fails is noted and tried again next time."""
+        """Read everything, if it was read too long ago; what fails is tried again next time."""
         now = self._clock()
+        if abs(now - self._read_at) < EVERY:
+            return
         try:
             with self._logs.connect() as connection:
                 schema = inspect(connection)
@@ -59,4 +64,5 @@ class Stock:
             self._said.warning(message, now)
             return
         self.schema, self.inventory, self.options = schema, inventory, options
+        self._read_at = now
         self._status.works("inventory")

@@ -9,10 +9,9 @@ than was used in the period.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from exporter.rules import EVERY, PERIODS, Rule
 from newapi.events import Event
 from newapi.rows import LogType
-
-from exporter.rules import EVERY, PERIODS, Rule
 
 BUCKETS = 60
 

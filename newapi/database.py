@@ -1,4 +1,4 @@
-"""Connections to a gateway's database: gentle by construction, and errors that can be told apart."""
+"""Connections to a gateway's database: gentle, and with errors that can be told apart."""
 
 import ssl
 import time
@@ -91,7 +91,9 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise DatabaseError(_fault(error.orig), f"{self.name}: {_message(error.orig)}") from None
+            raise DatabaseError(
+                _fault(error.orig), f"{self.name}: {_message(error.orig)}"
+            ) from None
         except PoolTimeoutError:
             raise DatabaseError(Fault.TIMEOUT, f"{self.name}: both connections are busy") from None
         except SQLAlchemyError as error:
@@ -129,7 +131,7 @@ def _mysql(url: URL, statement_timeout: float, common: dict[str, Any]) -> Engine
     engine = create_engine(bare, connect_args=arguments, isolation_level="READ COMMITTED", **common)
 
     @event.listens_for(engine, "connect")
-    def limit(connection: Any, record: Any) -> None:
+    def limit(connection: Any, _: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT VERSION()")
             if "mariadb" in str(cursor.fetchone()[0]).lower():
@@ -149,7 +151,7 @@ def _postgresql(url: URL, statement_timeout: float, common: dict[str, Any]) -> E
     engine = create_engine(url, connect_args=arguments, **common)
 
     @event.listens_for(engine, "connect")
-    def limit(connection: Any, record: Any) -> None:
+    def limit(connection: Any, _: Any) -> None:
         connection.execute(f"SET statement_timeout = {int(statement_timeout * 1000)}")
         connection.commit()
 
@@ -161,7 +163,7 @@ def _sqlite(url: URL, statement_timeout: float, writable: bool, common: dict[str
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 5}, **common)
 
     @event.listens_for(engine, "before_cursor_execute")
-    def limit(connection: Connection, *statement: Any) -> None:
+    def limit(connection: Connection, *_: Any) -> None:
         deadline = time.monotonic() + statement_timeout
         driver: Any = connection.connection.driver_connection
         driver.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
@@ -171,9 +173,9 @@ def _sqlite(url: URL, statement_timeout: float, writable: bool, common: dict[str
 
 _MYSQL_FAULTS = {
     1044: Fault.REFUSED, 1045: Fault.REFUSED, 1049: Fault.MISSING, 1054: Fault.MISSING,
-    1142: Fault.MISSING, 1143: Fault.MISSING, 1146: Fault.MISSING, 1969: Fault.TIMEOUT,
-    2003: Fault.UNREACHABLE, 2006: Fault.UNREACHABLE, 2013: Fault.UNREACHABLE,
-    3024: Fault.TIMEOUT,
+    1142: Fault.MISSING, 1143: Fault.MISSING, 1146: Fault.MISSING, 1205: Fault.TIMEOUT,
+    1969: Fault.TIMEOUT, 2003: Fault.UNREACHABLE, 2006: Fault.UNREACHABLE,
+    2013: Fault.UNREACHABLE, 3024: Fault.TIMEOUT,
 }  # fmt: skip
 
 _POSTGRESQL_FAULTS = {
@@ -183,20 +185,18 @@ _POSTGRESQL_FAULTS = {
 
 
 def _fault(error: BaseException | None) -> Fault:
+    code = error.args[0] if error is not None and error.args else None
+    if isinstance(code, int):  # MySQL's; PyMySQL from 1.2 on gives an sqlstate beside it
+        return _MYSQL_FAULTS.get(code, Fault.OTHER)
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str):
         return _POSTGRESQL_FAULTS.get(state) or _POSTGRESQL_FAULTS.get(state[:2]) or Fault.OTHER
-    code = error.args[0] if error is not None and error.args else None
-    if isinstance(code, int):
-        return _MYSQL_FAULTS.get(code, Fault.OTHER)
     text = str(error)
     if "password authentication failed" in text or "no password supplied" in text:
         return Fault.REFUSED
-    if text.startswith("no such table") or text.startswith("no such column"):
-        return Fault.MISSING
-    if text == "interrupted":
+    if text in {"interrupted", "database is locked"}:
         return Fault.TIMEOUT
-    if "does not exist" in text:
+    if text.startswith(("no such table", "no such column")) or "does not exist" in text:
         return Fault.MISSING
     return Fault.UNREACHABLE if "connect" in text or "unable to open" in text else Fault.OTHER
 

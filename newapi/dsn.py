@@ -62,7 +62,7 @@ def redacted(url: URL) -> str:
         return f"SQLite {url.database}"
     kind = "MySQL" if url.drivername.startswith("mysql") else "PostgreSQL"
     socket = url.query.get("unix_socket")
-    place = socket if socket else f"{url.host or 'localhost'}:{url.port}"
+    place = socket or f"{url.host or 'localhost'}:{url.port}"
     return f"{kind} {place}/{url.database or ''}"
 
 
@@ -97,7 +97,7 @@ def _server(url: URL, driver: str, port: int, query: Mapping[str, str]) -> URL:
 
 def _from_go(text: str) -> URL:
     head, slash, tail = text.rpartition("/")
-    credentials, at, place = head.rpartition("@")
+    credentials, _, place = head.rpartition("@")
     match = _GO_MYSQL.match(f"{place}{slash}{tail}")
     if not slash or match is None:
         raise DsnError("not a data source name of MySQL")
@@ -114,9 +114,7 @@ def _from_go(text: str) -> URL:
             {**query, "unix_socket": address or "/tmp/mysql.sock"},  # noqa: S108  (go-sql-driver's default)
         )  # fmt: skip
     host, port = _host_port(address or "127.0.0.1:3306")
-    return URL.create(
-        "mysql+pymysql", user or None, password or None, host, port, database, query
-    )
+    return URL.create("mysql+pymysql", user or None, password or None, host, port, database, query)
 
 
 def _host_port(address: str) -> tuple[str, int]:

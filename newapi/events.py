@@ -4,7 +4,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from newapi.errors import Category, category
-from newapi.rows import INT64, LogRow, LogType, Source, Unreadable, details, integer, source
+from newapi.rows import INT64, LogRow, LogType, Source, UnreadableError, details, integer, source
 from newapi.schema import Flavour
 
 LONGEST_MODEL = 128
@@ -12,6 +12,9 @@ LONGEST_MODEL = 128
 NORMAL_ENDS = {"", "done", "eof", "handler_stop"}
 ABNORMAL_ENDS = {"timeout", "client_gone", "scanner_error", "panic", "ping_fail"}
 """stream_status.end_reason (New API relay/common, since v0.11.9); others are called other."""
+
+CHUNK_ERROR = "chunk_error"
+"""The reason of a stream that came to its end, but with chunks that could not be read."""
 
 
 class Event(NamedTuple):
@@ -46,7 +49,7 @@ class _Reader:
     def __init__(self) -> None:
         self.adjusted: list[str] = []
 
-    def amount(self, value: Any) -> int:
+    def amount(self, value: object) -> int:
         """Give max(value, 0)."""
         if type(value) is int and 0 <= value < INT64:
             return value
@@ -56,21 +59,21 @@ class _Reader:
             return 0
         return number
 
-    def whole(self, value: Any) -> int:
+    def whole(self, value: object) -> int:
         try:
             return integer(value)
-        except Unreadable:
+        except UnreadableError:
             self.adjusted.append("unreadable")
             return 0
 
-    def details(self, other: Any) -> dict[str, Any]:
+    def details(self, other: object) -> dict[str, Any]:
         try:
             return details(other)
-        except Unreadable:
+        except UnreadableError:
             self.adjusted.append("unreadable")
             return {}
 
-    def model(self, name: Any) -> str:
+    def model(self, name: object) -> str:
         text = name if isinstance(name, str) else "" if name is None else str(name)
         if len(text) > LONGEST_MODEL:
             self.adjusted.append("absurd")
@@ -125,20 +128,20 @@ def _is_one_api_test(row: LogRow, flavour: Flavour) -> bool:
     )
 
 
-def _first_token(reader: _Reader, frt: Any) -> int:
+def _first_token(reader: _Reader, frt: object) -> int:
     """Read `frt`, milliseconds; -1000 means that no first token was seen (newapi.md 4.1)."""
     if type(frt) is float and 0 < frt < INT64:
         return round(frt)
     return max(reader.whole(frt), 0)
 
 
-def _broken(status: Any) -> str:
+def _broken(status: object) -> str:
     if not isinstance(status, dict):
         return ""
     reason = status.get("end_reason")
     reason = reason if isinstance(reason, str) else ""
-    if status.get("status") != "error" and reason in NORMAL_ENDS:
-        return ""
+    if reason in NORMAL_ENDS:
+        return CHUNK_ERROR if status.get("status") == "error" else ""
     return reason if reason in ABNORMAL_ENDS else "other"
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from newapi.providers import provider
-from newapi.rows import Unreadable, integer
+from newapi.rows import UnreadableError, integer
 from newapi.schema import Flavour, Schema
 
 CHANNEL_STATUS = {1: "enabled", 2: "manually_disabled", 3: "auto_disabled"}
@@ -29,7 +29,7 @@ _KEY_STATUS = {2: "disabled", 3: "expired", 4: "exhausted"}
 
 @dataclass(frozen=True)
 class Channel:
-    """An upstream account. Times in unix seconds, 0 = never; balance in what the provider calls USD."""
+    """An upstream account. Times in unix seconds, 0 = never; balance as the provider tells it."""
 
     id: int
     name: str
@@ -181,9 +181,7 @@ def _enabled_channels(connection: Connection) -> dict[tuple[str, str], int]:
     return {(_text(m), _text(g)): int(n) for m, g, n in connection.execute(statement)}
 
 
-def _read(
-    connection: Connection, schema: Schema, name: str, *columns: str
-) -> list[dict[str, Any]]:
+def _read(connection: Connection, schema: Schema, name: str, *columns: str) -> list[dict[str, Any]]:
     """Read these columns of a table, NULL for those that it lacks, without deleted rows."""
     schema.require(name, "id")
     chosen: list[ColumnElement[Any]] = [
@@ -192,7 +190,7 @@ def _read(
     statement = select(*chosen).select_from(table(name)).order_by(column("id"))
     if schema.has(name, "deleted_at"):
         statement = statement.where(column("deleted_at").is_(None))
-    return [dict(row._mapping) for row in connection.execute(statement)]
+    return [dict(row) for row in connection.execute(statement).mappings()]
 
 
 def _key_status(row: Mapping[str, Any], now: float) -> str:
@@ -207,19 +205,19 @@ def _key_status(row: Mapping[str, Any], now: float) -> str:
     return "enabled"
 
 
-def _int(value: Any) -> int:
+def _int(value: object) -> int:
     try:
         return integer(value)
-    except Unreadable:
+    except UnreadableError:
         return 0
 
 
-def _float(value: Any) -> float:
+def _float(value: object) -> float:
     try:
-        return float(value or 0)
-    except (TypeError, ValueError):
+        return float(str(value or 0))
+    except ValueError:
         return 0.0
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "" if value is None else str(value)

@@ -6,6 +6,8 @@ from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 INT64 = 2**63
+_DIGITS = 20
+"""More than an int64 has: "1e999999999" is not worth a gigabyte of digits."""
 
 
 class LogType(IntEnum):
@@ -50,52 +52,49 @@ class LogRow(NamedTuple):
     """A JSON object as text, '' or NULL; a missing column reads as NULL."""
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """A value that holds no number or object where one is expected."""
 
 
-def integer(value: Any) -> int:
+def integer(value: object) -> int:
     """Read a whole number from what a driver or `other` gave; NULL and '' are 0.
 
     Raises:
-        Unreadable: it is no number, or none that an int64 holds.
+        UnreadableError: it is no number, or none that an int64 holds.
     """
     if type(value) is int and -INT64 <= value < INT64:
         return value
     if value is None or value == "":
         return 0
     try:
-        number = int(value) if isinstance(value, int | str) else int(Decimal(str(value)))
-    except (ArithmeticError, ValueError, TypeError):
-        try:
-            number = int(Decimal(value))
-        except (ArithmeticError, ValueError, TypeError):
-            raise Unreadable from None
-    if not -INT64 <= number < INT64:
-        raise Unreadable
-    return number
+        number = Decimal(int(value) if isinstance(value, int) else str(value))
+        if number.adjusted() < _DIGITS and -INT64 <= (whole := int(number)) < INT64:
+            return whole
+    except (ArithmeticError, ValueError):
+        pass
+    raise UnreadableError
 
 
-def details(other: Any) -> dict[str, Any]:
+def details(other: object) -> dict[str, Any]:
     """Read the `other` column; '' and NULL are an empty object.
 
     Raises:
-        Unreadable: it holds something else than a JSON object.
+        UnreadableError: it holds something else than a JSON object.
     """
     if not other:
         return {}
     if isinstance(other, dict):
         return other
     try:
-        parsed = json.loads(other)
-    except (ValueError, TypeError, RecursionError):
-        raise Unreadable from None
+        parsed = json.loads(other) if isinstance(other, str | bytes) else None
+    except (ValueError, RecursionError):
+        parsed = None
     if not isinstance(parsed, dict):
-        raise Unreadable
+        raise UnreadableError
     return parsed
 
 
-def source(row_type: int, token_id: int, token_name: Any) -> Source:
+def source(row_type: int, token_id: int, token_name: object) -> Source:
     """Tell who asked, by the key's id and name (newapi.md 4.3).
 
     A channel test has no key and a fixed name; its failure has no name at all. The playground has

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Connection, Text, column, select, table, update
 
-from newapi.database import Database
+from newapi.database import Database, DatabaseError
 from newapi.schema import Schema
 
 ENABLED = 1
@@ -34,7 +34,7 @@ _ABILITIES = table("abilities", column("channel_id", BigInteger), column("enable
 
 
 class NotVerifiedError(Exception):
-    """The channel is still in service after it was disabled; one line says what was found."""
+    """The write was done, or may have been, and the channel is not seen to be off; one line."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +111,23 @@ def disable_channel(
         now: unix seconds, for other_info.
 
     Raises:
-        DatabaseError: the database does not answer, or a column is missing or not granted. After
-            a lost connection the write may still have been done.
-        NotVerifiedError: the write was committed, and yet the channel is in service.
+        DatabaseError: the database does not answer, or a column is missing or not granted;
+            nothing was written.
+        NotVerifiedError: the channel is in service after the write was committed, or the
+            connection was lost at that moment.
     """
     require_columns(schema)
-    with database.begin() as connection:
-        if not _switch_off(connection, schema, channel_id, reason, now):
-            return _untouched(_read(connection, schema, channel_id), channel_id)
-    channel = read_channel(database, schema, channel_id)
+    written = False
+    try:
+        with database.begin() as connection:
+            if not _switch_off(connection, schema, channel_id, reason, now):
+                return _untouched(_read(connection, schema, channel_id), channel_id)
+            written = True
+        channel = read_channel(database, schema, channel_id)
+    except DatabaseError as error:
+        if not written:
+            raise
+        raise NotVerifiedError(f"the write may have been done: {error}") from None
     if channel is not None and not channel.off:
         raise NotVerifiedError(_in_service(channel, channel_id))
     return Outcome(Result.DISABLED, channel)

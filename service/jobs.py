@@ -34,7 +34,7 @@ class Jobs:
 
         whole = max(round(seconds), 1)
         repeated = self._scheduler.every(whole).seconds.do(run)
-        repeated.next_run = datetime.min
+        repeated.next_run = datetime.now()  # noqa: DTZ005  (what the scheduler compares with)
 
     def start(self) -> None:
         """Begin."""
@@ -43,7 +43,8 @@ class Jobs:
     def stop(self) -> None:
         """End after the job that is running now; waits for it at most 10 seconds."""
         self._stop.set()
-        self._thread.join(10)
+        if self._thread.is_alive():
+            self._thread.join(10)
 
     def _run(self) -> None:
         while not self._stop.is_set():

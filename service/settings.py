@@ -18,7 +18,7 @@ EXIT_SETTING = 2
 
 
 class SettingError(ValueError):
-    """A setting that cannot be used; its text is one line: the variable, its value, what is expected."""
+    """A setting that cannot be used; its text is one line: variable, value, what is expected."""
 
 
 class Address(NamedTuple):
@@ -81,13 +81,13 @@ class Settings(BaseSettings):
     )
 
 
-def load(cls: type[S], **flags: Any) -> S:
+def load(cls: type[S], **flags: object) -> S:
     """Read settings of a class from the environment; flags that are not None win.
 
     Raises:
         SettingError: the first setting that is wrong or missing.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     try:
         return cls(**given)
     except ValidationError as error:
@@ -102,7 +102,7 @@ def exits_on_setting_error(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except SettingError as error:
-            print(error, file=sys.stderr)
+            sys.stderr.write(f"{error}\n")
             sys.exit(EXIT_SETTING)
 
     return run

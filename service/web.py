@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 from flask import Flask, Response, abort, render_template, request
@@ -19,10 +20,13 @@ log = logging.getLogger(__name__)
 Exposition = tuple[bytes, str]
 """Body and Content-Type of a metrics page."""
 
+Reasons = Callable[[], Sequence[str]]
+"""Gives the reasons why a program is not ready, none when it is."""
+
 
 @dataclass(frozen=True)
 class Page:
-    """What the page at / shows: a title, a sentence, facts as (name, value), links as (path, text)."""
+    """What / shows: a title, a sentence, facts as (name, value), links as (path, text)."""
 
     title: str
     about: str
@@ -31,7 +35,7 @@ class Page:
 
 
 def create_app(
-    ready: Callable[[], Sequence[str]],
+    ready: Reasons,
     page: Callable[[], Page],
     metrics: dict[str, Callable[[str], Exposition | None]],
 ) -> Flask:
@@ -59,33 +63,11 @@ def create_app(
     def home() -> str:
         return render_template("page.html", page=page(), reasons=ready())
 
-    def exposer(render: Callable[[str], Exposition | None]) -> Callable[[], Response]:
-        def expose() -> Response:
-            exposition = render(request.headers.get("Accept", ""))
-            if exposition is None:
-                return _text("".join(f"{r}\n" for r in ready()) or "not ready\n", 503)
-            body, content_type = exposition
-            response = Response(body, content_type=content_type)
-            response.headers["Vary"] = "Accept, Accept-Encoding"
-            if request.accept_encodings["gzip"] > 0:
-                response.data = gzip.compress(body, compresslevel=1)
-                response.headers["Content-Encoding"] = "gzip"
-            return response
-
-        return expose
-
     for path, render in metrics.items():
-        app.add_url_rule(path, path, exposer(render))
+        app.add_url_rule(path, path, partial(_expose, render, ready))
 
-    @app.errorhandler(HTTPException)
-    def refuse(error: HTTPException) -> Response:
-        return _text(f"{error.description}\n", error.code or 500)
-
-    @app.errorhandler(Exception)
-    def fail(error: Exception) -> Response:
-        log.exception("%s %s failed", request.method, request.path)
-        return _text("internal error; the log has the details\n", 500)
-
+    app.register_error_handler(HTTPException, _refuse)
+    app.register_error_handler(Exception, _fail)
     return app
 
 
@@ -122,13 +104,35 @@ def serve(app: Flask, address: Address, *, threads: int, started: Callable[[str]
     except OSError as error:
         raise SettingError(f"cannot listen on {address}: {error.strerror or error}") from None
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, stop)
     port = getattr(server, "effective_port", address.port)  # several sockets have no such field
     started(f"http://{Address(address.host, port)}")
     server.run()  # returns on SystemExit and KeyboardInterrupt, after open requests ended
+
+
+def _expose(render: Callable[[str], Exposition | None], ready: Reasons) -> Response:
+    exposition = render(request.headers.get("Accept", ""))
+    if exposition is None:
+        return _text("".join(f"{reason}\n" for reason in ready()) or "not ready\n", 503)
+    body, content_type = exposition
+    response = Response(body, content_type=content_type)
+    response.headers["Vary"] = "Accept, Accept-Encoding"
+    if request.accept_encodings["gzip"] > 0:
+        response.data = gzip.compress(body, compresslevel=1)
+        response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+def _refuse(error: HTTPException) -> Response:
+    return _text(f"{error.description}\n", error.code or 500)
+
+
+def _fail(error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _text("internal error; the log has the details\n", 500)
 
 
 def _text(body: str, status: int = 200) -> Response:

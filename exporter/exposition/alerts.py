@@ -28,6 +28,10 @@ TARGET_LABELS = {
 """The label that names a target, by scope; a gateway has none of its own."""
 
 
+_MANY = {"api_key", "user"}
+"""Scopes with thousands of targets: of a rule for each one, only those near their threshold."""
+
+
 class AlertCollector(Collector):
     """Exposes the rules in force and the windows of their targets.
 
@@ -82,9 +86,8 @@ class AlertCollector(Collector):
             used = self._ledger.used(Window.of(rule), now)
             complete.add_metric([rule.name], int(used is not None))
             for target, amount in (used or {}).items():
-                if rule.each and rule.scope in {"api_key", "user"}:
-                    if amount <= rule.threshold / 2:  # thousands of keys: only the near ones
-                        continue
+                if rule.each and rule.scope in _MANY and amount <= rule.threshold / 2:
+                    continue
                 labels = {"rule": rule.name, "target": target}
                 if rule.scope in TARGET_LABELS:
                     labels[TARGET_LABELS[rule.scope]] = target

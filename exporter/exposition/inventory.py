@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from newapi.inventory import ApiKey, Channel, Inventory, User
-from newapi.options import SWITCHES, Options
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from exporter.stock import Stock
+from newapi.inventory import ApiKey, Channel, Inventory, User
+from newapi.options import SWITCHES, Options
 
 CHANNEL_STATUSES = ("enabled", "manually_disabled", "auto_disabled")
 API_KEY_STATUSES = ("enabled", "disabled", "expired", "exhausted")

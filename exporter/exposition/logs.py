@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from newapi.schema import Flavour, Schema
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from exporter.catalogue import LOG_METRICS
 from exporter.ledger import Ledger
 from exporter.stock import Stock
+from newapi.schema import Flavour, Schema
 
 _NEEDS = {
     "newapi_cached_tokens_total": ("other",),

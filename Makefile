@@ -1,0 +1,83 @@
+# New API Monitor. What is missing on the machine is fetched into .venv/ (Python packages, by pip)
+# and .tools/ (servers, by apt-get download); nothing is installed on the machine.
+
+# The interpreter that .venv/ is made with; empty: the first Python 3.11 or newer.
+PYTHON ?=
+# Test processes, and more arguments for pytest: make test PYTEST_ARGS='-k exactness -x'
+JOBS ?= 2
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+VENV := .venv/.complete$(subst /,-,$(PYTHON))
+UV := .tools/uv/bin/uv
+
+export PYTHON
+unexport PYTHONHOME PYTHONPATH
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: $(VENV) ## make .venv/ with pinned Python packages
+
+$(VENV): requirements/dev.txt pyproject.toml tools/venv.sh tools/apt.sh
+	@tools/venv.sh
+	@touch $@
+
+.PHONY: servers
+servers: ## unpack Prometheus, Alertmanager, MariaDB, PostgreSQL into .tools/ where missing
+	@tools/servers.sh
+
+.PHONY: demo
+demo: $(VENV) ## run everything on a simulated gateway until Ctrl-C
+	@tools/servers.sh prometheus alertmanager
+	@$(BIN)/newapi-demo run
+
+.PHONY: lint
+lint: $(VENV) ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV) ## put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: test
+test: lint servers ## all tests, on real servers
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+.PHONY: torture
+torture: $(VENV) servers ## kill, cut and race the programs on purpose (long)
+	$(BIN)/pytest -m torture --timeout 0 $(PYTEST_ARGS)
+
+.PHONY: soak
+soak: $(VENV) servers ## traffic for hours, watched for growth and drift (very long)
+	$(BIN)/pytest -m soak --timeout 0 $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: $(VENV) servers ## measure (long)
+	$(BIN)/python -m benchmarks
+
+.PHONY: lock
+lock: $(UV) ## pin the newest versions that pyproject.toml allows
+	$(UV) pip compile --upgrade $(LOCK) --output-file requirements/runtime.txt
+	$(UV) pip compile --upgrade $(LOCK) --constraints requirements/runtime.txt \
+		--extra demo --group dev --output-file requirements/dev.txt
+
+LOCK := pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url
+
+$(UV): | $(VENV)
+	@echo "lock: fetching uv, by pip, into $(CURDIR)/.tools/uv"
+	@$(BIN)/python -m venv --without-pip .tools/uv
+	@$(BIN)/pip --quiet --python .tools/uv/bin/python install uv
+
+.PHONY: clean
+clean: ## remove everything that make made
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Configuration of Alertmanager and the texts of its messages, as files."""

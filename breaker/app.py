@@ -1,0 +1,138 @@
+"""The HTTP face of the breaker: POST /alerts, beside what both programs serve."""
+
+import hmac
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from concurrent.futures import TimeoutError as NotYetError
+
+from flask import Flask, Response, abort, request
+from pydantic import SecretStr
+
+from breaker.decision import Decision, Result
+from breaker.metrics import Metrics
+from breaker.store import RecordError
+from breaker.trip import Trips, describe
+from breaker.webhook import Alert, Webhook, WebhookError, parse
+from service.log import OncePerMinute
+from service.web import Exposition, Page, create_app, read_body
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN = 7.0
+"""Seconds; Alertmanager gives up after 10 (dispatch/dispatch.go), DESIGN allows 8."""
+
+BODY_LIMIT = 2**20
+"""Bytes of a webhook; an alert of ours is about 2 kB."""
+
+
+class NotDoneError(Exception):
+    """Some alert is not done, and is to be delivered again; its text is one line."""
+
+
+class Deliveries:
+    """Has the alerts of a webhook handled, and answers in time whatever the databases do.
+
+    Args:
+        trips: handles one alert.
+        worker: one thread, in which alerts that may touch the gateway's database take turns.
+        metrics: told how long those took.
+    """
+
+    def __init__(self, trips: Trips, worker: Executor, metrics: Metrics) -> None:
+        self._trips = trips
+        self._worker = worker
+        self._metrics = metrics
+
+    def handle(self, webhook: Webhook) -> list[str]:
+        """Handle all alerts of a webhook.
+
+        Returns:
+            A line for each.
+
+        Raises:
+            NotDoneError: one failed, or took too long; what is under way goes on.
+        """
+        deadline = time.monotonic() + ANSWER_WITHIN
+        decisions = [(alert, self._decide(alert, deadline)) for alert in webhook.alerts]
+        lines = [describe(alert, decision) for alert, decision in decisions]
+        if any(decision.result is Result.FAILED for _, decision in decisions):
+            raise NotDoneError("; ".join(lines))
+        return lines
+
+    def _decide(self, alert: Alert, deadline: float) -> Decision:
+        try:
+            if not alert.for_breaker:  # recorded only; it need not wait for its turn
+                return self._trips.handle(alert)
+            return self._in_turn(alert, deadline)
+        except RecordError as error:
+            log.error("%s", error)  # noqa: TRY400  (a stack would say no more)
+            raise NotDoneError("the breaker's record cannot be used") from None
+
+    def _in_turn(self, alert: Alert, deadline: float) -> Decision:
+        future = self._worker.submit(self._timed, alert)
+        try:
+            return future.result(max(0.0, deadline - time.monotonic()))
+        except NotYetError:
+            # What has begun goes on to its end; the next delivery finds its result.
+            future.cancel()
+            raise NotDoneError("not done in time; deliver it again") from None
+
+    def _timed(self, alert: Alert) -> Decision:
+        with self._metrics.duration.time():
+            return self._trips.handle(alert)
+
+
+def create(
+    deliveries: Deliveries,
+    token: SecretStr,
+    metrics: Metrics,
+    ready: Callable[[], list[str]],
+    page: Callable[[], Page],
+) -> Flask:
+    """Make the WSGI application.
+
+    Args:
+        deliveries: handles webhooks.
+        token: what Alertmanager must present.
+        metrics: the page /metrics.
+        ready: gives the reasons why the breaker is not ready.
+        page: gives what / shows.
+    """
+
+    def exposition(accept: str) -> Exposition | None:
+        try:
+            return metrics.render(accept)
+        except RecordError as error:
+            log.error("%s", error)  # noqa: TRY400  (a stack would say no more)
+            return None
+
+    app = create_app(ready, page, {"/metrics": exposition})
+    expected = f"Bearer {token.get_secret_value()}".encode()
+    strangers = OncePerMinute(log)
+
+    @app.post("/alerts")
+    def alerts() -> Response:
+        presented = request.headers.get("Authorization", "").encode()
+        if not hmac.compare_digest(presented, expected):
+            strangers.warning("POST /alerts without BREAKER_TOKEN was refused", time.monotonic())
+            answer = _answer(["the bearer token is missing or wrong"], 401)
+            answer.headers["WWW-Authenticate"] = "Bearer"
+            return answer
+        try:
+            webhook = parse(read_body(BODY_LIMIT))
+        except WebhookError as error:
+            log.warning("%s", error)
+            abort(400, str(error))
+        try:
+            return _answer(deliveries.handle(webhook), 200)
+        except NotDoneError as error:
+            return _answer([str(error)], 503)
+
+    return app
+
+
+def _answer(lines: list[str], status: int) -> Response:
+    body = "".join(f"{line}\n" for line in lines)
+    return Response(body, status, content_type="text/plain; charset=utf-8")

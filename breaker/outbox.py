@@ -1,0 +1,115 @@
+"""Notices on their way to Alertmanager: kept in the record until they arrived.
+
+A notice is stored in the transaction that records its outcome, so that none is lost by a crash.
+It lives for five minutes from the first time that Alertmanager took it, and is posted again each
+minute until then, since Alertmanager forgets what it had taken when it is restarted.
+"""
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+
+from breaker.notice import Notice
+from breaker.store import Store
+from service.log import OncePerMinute
+
+log = logging.getLogger(__name__)
+
+_LIFE = 300
+_AGAIN = 60
+_HOUR = 3600
+_STALE = 24 * 3600
+"""Seconds after which a notice that never arrived is no news any more."""
+
+
+def enqueue(connection: sqlite3.Connection, notice: Notice, now: int) -> None:
+    """Store a notice, unless it is one for once an hour and its subject was one within it."""
+    if notice.hourly:
+        told = connection.execute(
+            "SELECT 1 FROM notices WHERE subject = ? AND created_at > ?",
+            (notice.subject, now - _HOUR),
+        ).fetchone()
+        if told is not None:
+            return
+    connection.execute(
+        "INSERT INTO notices (subject, labels, annotations, created_at) VALUES (?, ?, ?, ?)",
+        (notice.subject, json.dumps(notice.labels), json.dumps(notice.annotations), now),
+    )
+
+
+class Outbox:
+    """Posts what is due.
+
+    Args:
+        store: the record's file.
+        alertmanager: base URL.
+        source: where people find more, the link of the alerts; None for none.
+        clock: gives unix seconds.
+    """
+
+    def __init__(
+        self, store: Store, alertmanager: str, source: str | None, clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._url = f"{alertmanager.rstrip('/')}/api/v2/alerts"
+        self._source = source
+        self._clock = clock
+        self._troubles = OncePerMinute(log)
+        self._session = requests.Session()
+        # A proxy that the environment names is for the Internet, not for our neighbour.
+        self._session.trust_env = False
+
+    def post(self) -> None:
+        """Post what is due; what Alertmanager does not take stays due.
+
+        Raises:
+            RecordError: the record cannot be read or written.
+        """
+        now = int(self._clock())
+        due = self._store.read(
+            "SELECT id, labels, annotations, created_at, ends_at FROM notices"
+            " WHERE (posted_at IS NULL AND created_at > ?)"
+            " OR (posted_at <= ? AND ends_at > ?) ORDER BY id LIMIT 100",
+            now - _STALE, now - _AGAIN, now,
+        )  # fmt: skip
+        if not due or not self._sent([self._alert(row, now) for row in due], now):
+            return
+        with self._store.transaction() as connection:
+            connection.executemany(
+                "UPDATE notices SET posted_at = ?, ends_at = coalesce(ends_at, ?) WHERE id = ?",
+                [(now, now + _LIFE, row["id"]) for row in due],
+            )
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._session.close()
+
+    def _alert(self, row: sqlite3.Row, now: int) -> dict[str, Any]:
+        alert = {
+            "labels": json.loads(row["labels"]),
+            "annotations": json.loads(row["annotations"]),
+            "startsAt": _moment(row["created_at"]),
+            "endsAt": _moment(row["ends_at"] or now + _LIFE),
+        }
+        return alert | {"generatorURL": self._source} if self._source else alert
+
+    def _sent(self, alerts: list[dict[str, Any]], now: int) -> bool:
+        try:
+            response = self._session.post(self._url, json=alerts, timeout=(2, 5))
+        except requests.RequestException as error:
+            # Its text may hold the URL, and the URL a password.
+            self._troubles.warning(f"Alertmanager: {type(error).__name__}", now)
+            return False
+        if not response.ok:
+            said = " ".join(response.text[:200].split())
+            self._troubles.warning(f"Alertmanager: status {response.status_code}: {said}", now)
+        return response.ok
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

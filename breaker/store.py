@@ -1,0 +1,146 @@
+"""The file in which the breaker keeps what must survive: SQLite in WAL mode, in BREAKER_STATE."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FILE = "record.sqlite"
+
+_VERSION = 1
+
+_TABLES = """
+CREATE TABLE notifications (       -- every alert that arrived; repeats of one are one row
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL,             -- the alert's labels, hashed
+    alertname TEXT NOT NULL, rule TEXT NOT NULL, type TEXT NOT NULL, scope TEXT NOT NULL,
+    target TEXT NOT NULL, period TEXT NOT NULL, severity TEXT NOT NULL, action TEXT NOT NULL,
+    name TEXT NOT NULL, summary TEXT NOT NULL,
+    value REAL, threshold REAL,
+    evaluated_at REAL, started_at REAL NOT NULL,
+    result TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, trip_id TEXT,
+    first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, ended_at INTEGER,
+    deliveries INTEGER NOT NULL
+);
+CREATE INDEX notifications_key ON notifications (key, id);
+CREATE INDEX notifications_last_seen ON notifications (last_seen);
+CREATE TABLE trips (               -- what was decided, and how far it has come
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    rule TEXT NOT NULL, target TEXT NOT NULL,
+    kind TEXT NOT NULL, kind_id INTEGER NOT NULL,   -- channel, channels.id
+    state TEXT NOT NULL,
+    created_at INTEGER NOT NULL, changed_at INTEGER NOT NULL,
+    ended_at INTEGER               -- when the alert ended
+);
+CREATE INDEX trips_incident ON trips (rule, target, number);
+CREATE TABLE decisions (           -- kept when notifications are deleted by age
+    result TEXT NOT NULL, reason TEXT NOT NULL, total INTEGER NOT NULL,
+    PRIMARY KEY (result, reason)
+);
+CREATE TABLE notices (             -- outcomes, to be posted to Alertmanager
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject TEXT NOT NULL, labels TEXT NOT NULL, annotations TEXT NOT NULL,
+    created_at INTEGER NOT NULL, posted_at INTEGER, ends_at INTEGER
+);
+CREATE INDEX notices_subject ON notices (subject, created_at);
+"""
+
+
+class RecordError(Exception):
+    """The record cannot be read or written; its text is one line."""
+
+
+class Store:
+    """One SQLite file, used by all threads of the process in turn.
+
+    What a transaction wrote is on the disk when it ends, also when the power fails.
+
+    Args:
+        folder: BREAKER_STATE.
+        writable: create folder and file where they are missing; otherwise only read.
+
+    Raises:
+        RecordError: the file cannot be opened, or is of a newer version.
+    """
+
+    def __init__(self, folder: Path, *, writable: bool) -> None:
+        self.path = folder / FILE
+        self._lock = threading.Lock()
+        try:
+            if writable:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = "rwc" if writable else "ro"
+            self._connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=2,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise self._error(error) from None
+        self._connection.row_factory = sqlite3.Row
+        try:
+            self._prepare(writable)
+        except RecordError:
+            self.close()
+            raise
+        except sqlite3.Error as error:
+            self.close()
+            raise self._error(error) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection in a transaction, committed when the block ends without an error.
+
+        Raises:
+            RecordError: a statement failed; nothing of the block is kept.
+        """
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise self._error(error) from None
+
+    def read(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        """Give the rows of a SELECT.
+
+        Raises:
+            RecordError: it failed.
+        """
+        with self._lock:
+            try:
+                return self._connection.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._error(error) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _prepare(self, writable: bool) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > _VERSION:
+            raise RecordError(f"{self.path} was written by a newer version")
+        if not writable:
+            return
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        if version == 0:
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;"
+            )
+
+    def _error(self, error: Exception) -> RecordError:
+        text = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        return RecordError(f"{self.path}: {' '.join(text.split())}")

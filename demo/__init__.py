@@ -1,0 +1,1 @@
+"""A simulated gateway, its traffic and its incidents."""

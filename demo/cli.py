@@ -1,0 +1,255 @@
+"""The command newapi-demo."""
+
+import importlib
+import importlib.util
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import ParamSpec, TypeVar
+
+import click
+from sqlalchemy.engine import URL
+
+from demo import incidents, schema
+from demo.gateway import Gateway, Habits
+from demo.gateway import run as run_gateway
+from demo.incidents import Incident, Kind
+from demo.load import load as load_rows
+from demo.load import prepare
+from demo.routing import Mode
+from demo.world import DAY, Sizes
+from newapi.database import Database, DatabaseError
+from newapi.dsn import EXPECTED, DsnError, parse_dsn
+from newapi.schema import Flavour
+from service import log
+from service.settings import SettingError, exits_on_setting_error
+
+EXIT_DATABASE = 3
+
+RUN_MODULE = "demo.run"
+"""Where the command `run`, the whole supervised demo, is: loaded only when it is asked for."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_FLAVOURS = {"new-api": Flavour.NEW_API, "one-api": Flavour.ONE_API}
+
+
+class _Commands(click.Group):
+    """The commands below, and `run` from its own module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        found = importlib.util.find_spec(RUN_MODULE)
+        return [*super().list_commands(ctx), *(["run"] if found else [])]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "run" and importlib.util.find_spec(RUN_MODULE):
+            command = importlib.import_module(RUN_MODULE).command
+            return command if isinstance(command, click.Command) else None
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="newapi-monitor")
+def main() -> None:
+    """Simulate a New API or One API gateway: tables, history, traffic, incidents."""
+
+
+def _on_database(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options of the database, and exit code 3 where that does not answer."""
+
+    @click.option("--dsn", envvar="SQL_DSN", default="", help="The database (SQL_DSN).")
+    @click.option("--sqlite-path", envvar="SQLITE_PATH", default="one-api.db",
+                  help="The file, where the DSN is empty or `local` (SQLITE_PATH).")  # fmt: skip
+    @exits_on_setting_error
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        log.configure("INFO")
+        try:
+            return command(*args, **kwargs)
+        except DatabaseError as error:
+            click.echo(str(error), err=True)
+            sys.exit(EXIT_DATABASE)
+
+    return run
+
+
+def _with_inventory(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options of the inventory that is written where there is none."""
+    options = (
+        click.option("--seed", default=1, show_default=True, help="Of everything made up."),
+        click.option("--channels", default=12, show_default=True, help="Of a new inventory."),
+        click.option("--keys", default=40, show_default=True, help="Of a new inventory."),
+        click.option("--users", default=12, show_default=True, help="Of a new inventory."),
+        click.option("--every-model", is_flag=True, help="Every new channel has all models."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command("schema")
+@_on_database
+@click.option("--flavour", type=click.Choice(sorted(_FLAVOURS)), default="new-api",
+              show_default=True, help="Whose tables.")  # fmt: skip
+def create_schema(dsn: str, sqlite_path: str, flavour: str) -> None:
+    """Create a gateway's tables in an empty database (or a new SQLite file)."""
+    url = _url(dsn, sqlite_path)
+    schema.create(url, _FLAVOURS[flavour])
+    click.echo(f"{_FLAVOURS[flavour].value}: tables created")
+
+
+@main.command()
+@_on_database
+@_with_inventory
+@click.option("--rows", type=click.IntRange(1), default=100_000, show_default=True)
+@click.option("--days", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
+              help="Until now, over which rows are spread.")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(0, min_open=True),
+              help="Rows a second, from now on, instead of a history.")  # fmt: skip
+@click.option("--writers", type=click.IntRange(1), default=1, show_default=True,
+              help="Connections that insert at the same time (SQLite: 1).")  # fmt: skip
+@click.option("--batch", type=click.IntRange(1), default=5000, show_default=True,
+              help="Rows of a transaction, at most.")  # fmt: skip
+@click.option("--linger", type=click.FloatRange(0), default=0.0, show_default=True,
+              help="Seconds, at most, that a transaction waits before its end.")  # fmt: skip
+def load(  # noqa: PLR0913  (options)
+    dsn: str,
+    sqlite_path: str,
+    rows: int,
+    days: float,
+    rate: float | None,
+    writers: int,
+    batch: int,
+    linger: float,
+    seed: int,
+    channels: int,
+    keys: int,
+    users: int,
+    every_model: bool,
+) -> None:
+    """Insert rows in bulk: a history, or a steady load."""
+    now = time.time()
+    counted = load_rows(
+        _url(dsn, sqlite_path),
+        rows=rows,
+        rate=rate,
+        writers=writers,
+        seed=seed,
+        start=now - days * DAY,
+        end=now,
+        batch=batch,
+        linger=linger,
+        sizes=_sizes(channels, keys, users, every_model),
+    )
+    took = time.time() - now
+    types = ", ".join(f"type {kind}: {count}" for kind, count in sorted(counted.items()))
+    click.echo(f"{rows} rows in {took:.1f} s, {rows / took:.0f} a second ({types})")
+
+
+@main.command()
+@_on_database
+@_with_inventory
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True,
+              help="Requests a second, on the average of a weekday.")  # fmt: skip
+@click.option("--steady", is_flag=True, help="The same rate at every hour.")
+@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.CACHE,
+              show_default=True, help="What it routes by: memory cache on, or off.")  # fmt: skip
+@click.option("--sync-frequency", type=click.FloatRange(0, min_open=True), default=60.0,
+              show_default=True, help="Seconds between reads with the cache on.")  # fmt: skip
+@click.option("--test-interval", type=click.FloatRange(0), default=600.0, show_default=True,
+              help="Seconds between tests of all channels; 0 = never.")  # fmt: skip
+@click.option("--control", type=click.Path(file_okay=False, path_type=Path),
+              help="Folder that incidents are read from.")  # fmt: skip
+def gateway(  # noqa: PLR0913  (options)
+    dsn: str,
+    sqlite_path: str,
+    rate: float,
+    steady: bool,
+    mode: str,
+    sync_frequency: float,
+    test_interval: float,
+    control: Path | None,
+    seed: int,
+    channels: int,
+    keys: int,
+    users: int,
+    every_model: bool,
+) -> None:
+    """Run a gateway with traffic, until SIGTERM or SIGINT."""
+    stop = _stop_signal()
+    now = time.time()
+    database = Database(_url(dsn, sqlite_path), statement_timeout=10, writable=True)
+    world = prepare(database, seed, now, _sizes(channels, keys, users, every_model))
+    habits = Habits(rate, Mode(mode), sync_frequency, steady, test_interval, control)
+    rng = random.Random(f"gateway {seed} {int(now)}")
+    run_gateway(Gateway(database, world, habits, rng, now), stop, time.time)
+    database.close()
+
+
+@main.command()
+@click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
+@click.option("--channel", type=int, help="Id of the channel; default: one that has a stand-in.")
+@click.option("--key", type=int, help="Id of the runaway API key; default: an admin's.")
+@click.option("--for", "seconds", type=click.FloatRange(0, min_open=True),
+              help="Seconds until it ends; default: until it is stopped.")  # fmt: skip
+@click.option("--tokens-per-minute", type=click.IntRange(1), show_default=True,
+              default=incidents.TOKENS_PER_MINUTE, help="Of a runaway key.")  # fmt: skip
+@click.option("--control", required=True, type=click.Path(file_okay=False, path_type=Path),
+              help="The folder that the gateway was given.")  # fmt: skip
+@click.option("--stop", is_flag=True, help="End all incidents of this kind instead.")
+@exits_on_setting_error
+def incident(
+    kind: str,
+    channel: int | None,
+    key: int | None,
+    seconds: float | None,
+    tokens_per_minute: int,
+    control: Path,
+    stop: bool,
+) -> None:
+    """Let something go wrong in a running gateway."""
+    try:
+        if stop:
+            click.echo(f"{kind}: {incidents.stop(control, Kind(kind))} ended")
+            return
+        until = None if seconds is None else time.time() + seconds
+        incidents.start(control, Incident(Kind(kind), channel, key, until, tokens_per_minute))
+    except OSError as error:
+        raise SettingError(f"--control={control}: {error.strerror or error}") from None
+    click.echo(f"{kind}: begins within a second")
+
+
+def _url(dsn: str, sqlite_path: str) -> URL:
+    try:
+        return parse_dsn(dsn, sqlite_path)
+    except DsnError as error:
+        raise SettingError(
+            f"SQL_DSN has a wrong value (not shown; {error}): expected {EXPECTED}"
+        ) from None
+
+
+def _sizes(channels: int, keys: int, users: int, every_model: bool) -> Sizes:
+    try:
+        return Sizes(channels, keys, users, every_model)
+    except ValueError as error:
+        raise SettingError(f"--channels, --keys, --users: {error}") from None
+
+
+def _stop_signal() -> Event:
+    """Give an event that SIGTERM and SIGINT set."""
+    stop = Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop

@@ -1,0 +1,1 @@
+"""What puts exporter, breaker, Prometheus, Alertmanager and Grafana into service."""

@@ -1,0 +1,92 @@
+"""Writes the configuration of Prometheus, Alertmanager and Grafana into a folder."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from deploy.settings import RenderSettings
+
+# Package, folder in it; each keeps its name below the output folder.
+_SOURCES = (
+    ("prometheus", ""),
+    ("prometheus", "rules"),
+    ("alertmanager", ""),
+    ("grafana", "provisioning"),
+    ("grafana", "dashboards"),
+)
+
+_COPIED = (".yml", ".json")
+_TEMPLATE = ".j2"
+
+
+def render(settings: RenderSettings, out: Path) -> list[Path]:
+    """Write all files below `out`, each the owner's alone; gives their paths.
+
+    Files that are equal stay untouched, and each is replaced as a whole, so that a server that
+    reloads never reads half of one.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    variables = _variables(settings, out)
+    jinja = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701  (YAML; values go through tojson)
+    written = []
+    for package, folder in _SOURCES:
+        for relative, source in _files(files(package).joinpath(folder), Path(package, folder)):
+            target, text = out / relative, source.read_text(encoding="utf-8")
+            if target.suffix == _TEMPLATE:
+                target, text = target.with_suffix(""), jinja.from_string(text).render(variables)
+            written.append(_write(target, text))
+    template = files("alertmanager").joinpath(f"templates/telegram.{settings.monitor_lang}.tmpl")
+    target = out / "alertmanager" / "templates" / "telegram.tmpl"
+    written.append(_write(target, template.read_text(encoding="utf-8")))
+    return written
+
+
+def _variables(settings: RenderSettings, out: Path) -> dict[str, Any]:
+    telegram = None
+    if settings.telegram_bot_token is not None:
+        proxy = settings.telegram_proxy_url
+        telegram = {
+            "token": settings.telegram_bot_token.get_secret_value(),
+            "chat_id": settings.telegram_chat_id,
+            "api_url": settings.telegram_api_url.geturl(),
+            "proxy_url": proxy.geturl() if proxy is not None else None,
+        }
+    return {
+        "exporter": settings.exporter_url,
+        "breaker": settings.breaker_url,
+        "alertmanager": settings.alertmanager_url,
+        "breaker_webhook": f"{settings.breaker_url.geturl()}/alerts",
+        "breaker_token": settings.breaker_token.get_secret_value(),
+        "prometheus_url": settings.prometheus_url.geturl(),
+        "alertmanager_url": settings.alertmanager_url.geturl(),
+        "dashboards_path": str((out / "grafana" / "dashboards").resolve()),
+        "telegram": telegram,
+    }
+
+
+def _files(folder: Traversable, relative: Path) -> Iterator[tuple[Path, Traversable]]:
+    """Give the files of a folder that are configuration; a package's top is not searched deeper."""
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        path = relative / entry.name
+        if entry.is_file() and path.suffix in (*_COPIED, _TEMPLATE):
+            yield path, entry
+        elif entry.is_dir() and len(relative.parts) > 1:
+            yield from _files(entry, path)
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return path
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+    return path

@@ -1,0 +1,64 @@
+"""The settings that the configuration of the other servers is rendered from."""
+
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
+
+from service.settings import Settings
+
+
+def _url(text: object) -> SplitResult:
+    """Read an http or https URL; a path at its end is kept.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(text, SplitResult):
+        return text
+    url = urlsplit(str(text).rstrip("/"))
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+        raise ValueError("not a URL")
+    return url
+
+
+Url = Annotated[SplitResult, NoDecode, BeforeValidator(_url)]
+
+
+class RenderSettings(Settings):
+    """What `newapi-monitor render` reads from the environment."""
+
+    exporter_url: Url = Field(
+        urlsplit("http://127.0.0.1:9847"), description="http://host:port of the exporter"
+    )
+    breaker_url: Url = Field(
+        urlsplit("http://127.0.0.1:9848"), description="http://host:port of the breaker"
+    )
+    prometheus_url: Url = Field(
+        urlsplit("http://127.0.0.1:9090"), description="http://host:port of Prometheus"
+    )
+    alertmanager_url: Url = Field(
+        urlsplit("http://127.0.0.1:9093"), description="http://host:port of Alertmanager"
+    )
+    breaker_token: SecretStr = Field(description="the bearer token that the breaker asks for")
+    telegram_bot_token: SecretStr | None = Field(
+        None, description="the token of a Telegram bot, or nothing"
+    )
+    telegram_chat_id: int | None = Field(
+        None, description="the number of a Telegram chat, as -1001234567890"
+    )
+    telegram_api_url: Url = Field(
+        urlsplit("https://api.telegram.org"), description="http(s)://host of the Telegram API"
+    )
+    telegram_proxy_url: Url | None = Field(None, description="http(s)://host:port of a proxy")
+    monitor_lang: Literal["en", "zh"] = Field("en", description="en or zh")
+
+    @model_validator(mode="after")
+    def _chat_for_bot(self) -> "RenderSettings":
+        if self.telegram_bot_token is not None and self.telegram_chat_id is None:
+            raise ValueError(
+                "TELEGRAM_CHAT_ID is not set: expected the number of a Telegram chat, as"
+                " -1001234567890, since TELEGRAM_BOT_TOKEN is set"
+            )
+        return self

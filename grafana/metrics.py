@@ -1,0 +1,68 @@
+"""The metrics that dashboards draw: names and labels, as the exporter and the breaker show them."""
+
+from dataclasses import dataclass
+
+_CHANNEL_MODEL = ("channel_id", "model")
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A counter and all of its labels but those of the scrape (instance, job)."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """A histogram in seconds; `labels` are without `le`."""
+
+    name: str
+    labels: tuple[str, ...]
+
+    @property
+    def buckets(self) -> Counter:
+        """Its cumulative buckets."""
+        return Counter(f"{self.name}_bucket", (*self.labels, "le"))
+
+    @property
+    def count(self) -> Counter:
+        """How many values it holds."""
+        return Counter(f"{self.name}_count", self.labels)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What has an id in every metric, and a name only in its _info metric."""
+
+    id: str
+    """Label of the id."""
+    info: str
+    """The metric that knows the names."""
+    names: tuple[str, ...] = ("name",)
+    """Labels of `info` that people know the thing by."""
+
+    @property
+    def legend(self) -> str:
+        """Legend of a series that was joined with the names; the id tells namesakes apart."""
+        shown = " / ".join(f"{{{{{name}}}}}" for name in self.names)
+        return f"{shown} #{{{{{self.id}}}}}"
+
+
+REQUESTS = Counter("newapi_requests_total", (*_CHANNEL_MODEL, "source"))
+ERRORS = Counter("newapi_request_errors_total", (*_CHANNEL_MODEL, "source", "category"))
+TOKENS = Counter("newapi_tokens_total", (*_CHANNEL_MODEL, "direction"))
+CACHED_TOKENS = Counter("newapi_cached_tokens_total", _CHANNEL_MODEL)
+QUOTA = Counter("newapi_quota_total", _CHANNEL_MODEL)
+REFUNDED = Counter("newapi_quota_refunded_total", _CHANNEL_MODEL)
+API_KEY_QUOTA = Counter("newapi_api_key_quota_total", ("api_key_id",))
+USER_QUOTA = Counter("newapi_user_quota_total", ("user_id",))
+
+DURATION = Histogram("newapi_request_duration_seconds", _CHANNEL_MODEL)
+FIRST_TOKEN = Histogram("newapi_time_to_first_token_seconds", _CHANNEL_MODEL)
+
+CHANNEL = Thing("channel_id", "newapi_channel_info")
+API_KEY = Thing("api_key_id", "newapi_api_key_info", ("username", "name"))
+USER = Thing("user_id", "newapi_user_info")
+
+COUNTED_UNTIL = "newapi_counted_until_timestamp_seconds"

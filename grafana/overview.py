@@ -1,0 +1,147 @@
+"""The Overview: what the gateway does, what it costs and whether it is well, on one screen."""
+
+from grafana_foundation_sdk.builders import bargauge, piechart, timeseries
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.models.common import GraphDrawStyle, StackingMode
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
+from grafana import alerting, headline, measures, promql, style
+from grafana.dashboard import add, frame
+from grafana.language import Language, Say
+from grafana.metrics import (
+    API_KEY,
+    API_KEY_QUOTA,
+    CHANNEL,
+    DURATION,
+    ERRORS,
+    FIRST_TOKEN,
+    USER,
+    USER_QUOTA,
+)
+from grafana.panels import MONEY, Card, bars, colored, in_currency, lines, pie, ranking
+from grafana.promql import RANGE, RATE, STEP, WHOLE
+from grafana.queries import now, over_time
+from grafana.style import BAD, GOOD, IDLE, NEUTRAL
+
+NAME = "overview"
+
+_TOP = 10
+
+
+def build(language: Language) -> Dashboard:
+    """Make the dashboard in a language."""
+    say = language.say
+    board = frame(NAME, language, "Overview", "What the gateway does, costs and suffers from.")
+    add(board, headline.tokens(say), headline.requests(say), headline.cost(say))
+    add(board, headline.active_channels(say), headline.active_models(say))
+    add(board, headline.success(say), headline.rpm(say), headline.tpm(say))
+    add(board, headline.model_health(say), headline.channels(say))
+    add(board, alerting.firing_count(say), alerting.breaker(say), headline.age(say))
+    add(board, _tokens_by_model(say), _tokens_by_channel(say), row=say("Usage"))
+    add(board, _tokens(say), _requests(say), _cost(say))
+    add(board, _latency(say), _errors(say), row=say("Quality"))
+    tables = (alerting.firing(say), alerting.held(say), alerting.acted_on(say))
+    add(board, *tables, row=say("Alerts and breaker"))
+    return add(board, _cost_by_api_key(say), _cost_by_user(say), row=say("Who spends"))
+
+
+def _tokens_by_model(say: Say) -> timeseries.Panel:
+    about = "Tokens of the 10 models that used most in this period, and of all others together."
+    card = Card(say("Tokens by model"), say(about), width=16, height=9, unit="short")
+    each = measures.tokens(STEP, ("model",))
+    top = promql.largest(_TOP, measures.tokens(WHOLE, ("model",)))
+    panel = bars(
+        card,
+        over_time(f"{each} and on (model) {top}", "{{model}}"),
+        over_time(f"sum({each} unless on (model) {top})", say("All others")),
+    )
+    return colored(panel, {say("All others"): IDLE})
+
+
+def _tokens_by_channel(say: Say) -> piechart.Panel:
+    about = "Share of the 10 channels that used most tokens in this period, and of all others."
+    card = Card(say("Tokens by channel"), say(about), width=8, height=9, unit="short")
+    each = measures.tokens(RANGE, ("channel_id",))
+    top = promql.largest(_TOP, each)
+    panel = pie(
+        card,
+        now(promql.named(top, CHANNEL), CHANNEL.legend),
+        now(f"sum({each} unless {top})", say("All others")),
+    )
+    return colored(panel, {say("All others"): IDLE})
+
+
+def _tokens(say: Say) -> timeseries.Panel:
+    about = "Prompt and completion tokens; the line is the part of the prompt served from cache."
+    card = Card(say("Tokens over time"), say(about), width=8, height=8, unit="short")
+    as_line = [
+        DynamicConfigValue("custom.drawStyle", GraphDrawStyle.LINE),
+        DynamicConfigValue("custom.stacking", {"mode": StackingMode.NONE, "group": "A"}),
+        DynamicConfigValue("custom.lineWidth", 2),
+        DynamicConfigValue("custom.fillOpacity", 0),
+        style.color(GOOD),
+    ]
+    panel = bars(
+        card,
+        over_time(measures.tokens(STEP, where='direction="prompt"'), say("Prompt")),
+        over_time(measures.tokens(STEP, where='direction="completion"'), say("Completion")),
+        over_time(measures.cached_tokens(STEP), say("From cache")),
+    )
+    panel = panel.override_by_name(say("From cache"), as_line)
+    return colored(panel, {say("Prompt"): NEUTRAL, say("Completion"): "purple"})
+
+
+def _requests(say: Say) -> timeseries.Panel:
+    about = "Completed requests, and failed attempts without those of category client."
+    card = Card(say("Requests over time"), say(about), width=8, height=8, unit="short")
+    panel = bars(
+        card,
+        over_time(measures.requests(STEP), say("Completed")),
+        over_time(measures.failures(STEP), say("Failed")),
+    )
+    return colored(panel, {say("Completed"): NEUTRAL, say("Failed"): BAD})
+
+
+def _cost(say: Say) -> timeseries.Panel:
+    about = "Quota charged less quota given back, in the currency that the gateway shows."
+    card = Card(say("Cost over time"), say(about), width=8, height=8, unit=MONEY)
+    panel = bars(card, over_time(measures.cost(STEP), say("Cost")))
+    return in_currency(colored(panel, {say("Cost"): NEUTRAL}))
+
+
+def _latency(say: Say) -> timeseries.Panel:
+    about = (
+        "95 of 100 completed requests took no longer; first token: of streams that got one. "
+        "Not drawn where there were fewer than 20 of them."
+    )
+    card = Card(say("Latency, p95"), say(about), width=12, height=8, unit="s")
+    panel = lines(
+        card,
+        over_time(promql.quantile(0.95, DURATION, RATE), say("Whole request")),
+        over_time(promql.quantile(0.95, FIRST_TOKEN, RATE), say("First token")),
+    )
+    return colored(panel, {say("Whole request"): NEUTRAL, say("First token"): "purple"})
+
+
+def _errors(say: Say) -> timeseries.Panel:
+    about = "Failed attempts, channel tests excluded. Those of category client count in no rate."
+    card = Card(say("Errors by category"), say(about), width=12, height=8, unit="short")
+    by_category = promql.growth(ERRORS, STEP, ("category",), measures.NO_TESTS)
+    panel = bars(card, over_time(by_category, "{{category}}"))
+    for category, (text, shade) in style.CATEGORIES.items():
+        panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])
+    return panel
+
+
+def _cost_by_api_key(say: Say) -> bargauge.Panel:
+    about = "The 10 API keys that cost most in this period; refunds are not taken off."
+    card = Card(say("Cost by API key"), say(about), width=12, height=9, unit=MONEY)
+    top = promql.largest(_TOP, measures.cost_of(API_KEY_QUOTA, RANGE))
+    return in_currency(ranking(card, now(promql.named(top, API_KEY), API_KEY.legend)))
+
+
+def _cost_by_user(say: Say) -> bargauge.Panel:
+    about = "The 10 users that cost most in this period; refunds are not taken off."
+    card = Card(say("Cost by user"), say(about), width=12, height=9, unit=MONEY)
+    top = promql.largest(_TOP, measures.cost_of(USER_QUOTA, RANGE))
+    return in_currency(ranking(card, now(promql.named(top, USER), USER.legend)))

@@ -1,0 +1,1 @@
+"""Configuration and rules of Prometheus, as files."""

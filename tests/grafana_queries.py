@@ -1,0 +1,69 @@
+"""The queries of a dashboard's JSON, and what Grafana would fill into them."""
+
+import json
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Query(NamedTuple):
+    """One query of a panel."""
+
+    panel: str
+    ref: str
+    expr: str
+    instant: bool
+
+
+def dashboard(language: str, name: str) -> dict[str, Any]:
+    """A dashboard as committed."""
+    path = files("grafana") / "dashboards" / language / f"{name}.json"
+    model: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return model
+
+
+def panels(model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its panels but the titles of rows."""
+    return [panel for panel in _all(model["panels"]) if panel["type"] != "row"]
+
+
+def queries(model: dict[str, Any]) -> list[Query]:
+    """All queries, panel by panel."""
+    return [
+        Query(panel["title"], target["refId"], target["expr"], bool(target.get("instant")))
+        for panel in panels(model)
+        for target in panel["targets"]
+    ]
+
+
+def substitute(expr: str, range: str = "1h", interval: str = "2m", scrape: str = "15s") -> str:  # noqa: A002
+    """Fill in Grafana's own variables.
+
+    Args:
+        expr: with variables.
+        range: of the dashboard.
+        interval: between two points.
+        scrape: as the data source's timeInterval says.
+    """
+    rate = max(seconds(interval) + seconds(scrape), 4 * seconds(scrape))
+    values = {
+        "__range": f"{seconds(range)}s",
+        "__range_s": str(seconds(range)),
+        "__interval": interval,
+        "__rate_interval": f"{rate}s",
+    }
+    return re.sub(r"\$(__\w+)", lambda found: values[found[1]], expr)
+
+
+def seconds(duration: str) -> int:
+    """A duration of one unit, in seconds."""
+    return int(duration[:-1]) * _SECONDS[duration[-1]]
+
+
+def _all(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for panel in found:
+        yield panel
+        yield from _all(panel.get("panels", []))

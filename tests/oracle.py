@@ -1,0 +1,158 @@
+"""What the counters must be: sums that the database itself makes over its log table."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from exporter.totals import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS
+from newapi.database import Database
+from newapi.dsn import parse_dsn
+from newapi.errors import category
+from tests.programs import Samples
+
+_TEST = "token_id = 0 AND (token_name = '模型测试' OR (type = 5 AND token_name = ''))"
+_SOURCE = (
+    f"CASE WHEN {_TEST} THEN 'test'"
+    " WHEN token_id = 0 AND token_name LIKE 'playground%' THEN 'playground' ELSE 'user' END"
+)
+
+
+def _json(dialect: str, *path: str) -> str:
+    """Give the SQL for a value in `other`; NULL where the column holds no JSON."""
+    steps = ".".join(path)
+    if dialect == "sqlite":
+        return f"CASE WHEN json_valid(other) THEN json_extract(other, '$.{steps}') END"
+    if dialect == "mysql":
+        return f"CASE WHEN json_valid(other) THEN json_value(other, '$.{steps}') END"
+    keys = ",".join(path)
+    return f"CASE WHEN other LIKE '{{%' THEN other::json #>> '{{{keys}}}' END"
+
+
+def _number(dialect: str, expression: str) -> str:
+    kind = {"sqlite": "REAL", "mysql": "DOUBLE", "postgresql": "double precision"}[dialect]
+    return f"CAST({expression} AS {kind})"
+
+
+class _Oracle:
+    def __init__(self, connection: Connection, dialect: str) -> None:
+        self.connection = connection
+        self.dialect = dialect
+        self.samples: Samples = {}
+
+    def rows(self, sql: str) -> list[Any]:
+        return list(self.connection.execute(text(sql)))
+
+    def put(self, name: str, value: object, **labels: object) -> None:
+        series = frozenset((label, str(text)) for label, text in labels.items())
+        self.samples.setdefault(name, {})[series] = float(str(value))
+
+    def histogram(self, name: str, value: str, where: str, bounds: tuple[int, ...]) -> None:
+        """Count by bound; `value` is SQL for seconds."""
+        limits = [str(ms / 1000) for ms in bounds]
+        counts = ", ".join(f"SUM(CASE WHEN {value} <= {b} THEN 1 ELSE 0 END)" for b in limits)
+        for channel, model, total, seconds, *row in self.rows(
+            f"SELECT channel_id, model_name, COUNT(*), SUM({value}), {counts} FROM logs"
+            f" WHERE type = 2 AND NOT ({_TEST}) AND {where} GROUP BY channel_id, model_name"
+        ):
+            labels = {"channel_id": channel, "model": model}
+            self.put(f"{name}_count", total, **labels)
+            self.put(f"{name}_sum", seconds, **labels)
+            for bound, count in zip([*limits, "+Inf"], [*row, total], strict=True):
+                self.put(f"{name}_bucket", count, **labels, le=bound)
+
+    def by(self, column: str, label: str, name: str) -> None:
+        for who, n, prompt, completion, quota in self.rows(
+            f"SELECT {column}, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens), SUM(quota)"
+            f" FROM logs WHERE type = 2 GROUP BY {column}"
+        ):
+            self.put(f"newapi_{name}_requests_total", n, **{label: who})
+            self.put(f"newapi_{name}_tokens_total", prompt, **{label: who, "direction": "prompt"})
+            self.put(
+                f"newapi_{name}_tokens_total",
+                completion,
+                **{label: who, "direction": "completion"},
+            )
+            self.put(f"newapi_{name}_quota_total", quota, **{label: who})
+        for who, n in self.rows(
+            f"SELECT {column}, COUNT(*) FROM logs WHERE type = 5 GROUP BY {column}"
+        ):
+            self.put(f"newapi_{name}_errors_total", n, **{label: who})
+
+
+def newapi_sums(dsn: str) -> Samples:
+    """Give every counter and histogram over a New API log table, by SQL."""
+    return _ask(dsn, _newapi)
+
+
+def _ask(dsn: str, fill: Callable[[_Oracle], None]) -> Samples:
+    database = Database(parse_dsn(dsn), statement_timeout=60)
+    with database.connect() as connection:
+        oracle = _Oracle(connection, database.dialect)
+        fill(oracle)
+    database.close()
+    return oracle.samples
+
+
+def _newapi(oracle: _Oracle) -> None:
+    cached = _number(oracle.dialect, f"COALESCE({_json(oracle.dialect, 'cache_tokens')}, '0')")
+    for channel, model, prompt, completion, quota, from_cache in oracle.rows(
+        "SELECT channel_id, model_name, SUM(prompt_tokens), SUM(completion_tokens), SUM(quota),"
+        f" SUM({cached}) FROM logs WHERE type = 2 GROUP BY channel_id, model_name"
+    ):
+        labels = {"channel_id": channel, "model": model}
+        oracle.put("newapi_tokens_total", prompt, **labels, direction="prompt")
+        oracle.put("newapi_tokens_total", completion, **labels, direction="completion")
+        oracle.put("newapi_quota_total", quota, **labels)
+        oracle.put("newapi_cached_tokens_total", from_cache, **labels)
+    for channel, model, source, n in oracle.rows(
+        f"SELECT channel_id, model_name, {_SOURCE}, COUNT(*) FROM logs WHERE type = 2"
+        f" GROUP BY channel_id, model_name, {_SOURCE}"
+    ):
+        labels = {"channel_id": channel, "model": model, "source": source}
+        oracle.put("newapi_requests_total", n, **labels)
+    for channel, model, quota in oracle.rows(
+        "SELECT channel_id, model_name, SUM(quota) FROM logs WHERE type = 6"
+        " GROUP BY channel_id, model_name"
+    ):
+        oracle.put("newapi_quota_refunded_total", quota, channel_id=channel, model=model)
+    _errors(oracle)
+    _broken(oracle)
+    oracle.histogram("newapi_request_duration_seconds", "use_time", "1 = 1", DURATION_BOUNDS)
+    frt = _number(oracle.dialect, _json(oracle.dialect, "frt"))
+    streamed = "is_stream" if oracle.dialect == "postgresql" else "is_stream = 1"
+    oracle.histogram(
+        "newapi_time_to_first_token_seconds",
+        f"{frt} / 1000",
+        f"{streamed} AND {frt} > 0",
+        FIRST_TOKEN_BOUNDS,
+    )
+    oracle.by("token_id", "api_key_id", "api_key")
+    oracle.by("user_id", "user_id", "user")
+
+
+def _errors(oracle: _Oracle) -> None:
+    status, code = _json(oracle.dialect, "status_code"), _json(oracle.dialect, "error_code")
+    counts: dict[tuple[object, ...], int] = {}
+    for channel, model, source, found, why, n in oracle.rows(
+        f"SELECT channel_id, model_name, {_SOURCE}, {status}, {code}, COUNT(*) FROM logs"
+        f" WHERE type = 5 GROUP BY channel_id, model_name, {_SOURCE}, {status}, {code}"
+    ):
+        kind = category(int(found or 0), why).value
+        key = (channel, model, source, kind)
+        counts[key] = counts.get(key, 0) + n
+    for (channel, model, source, kind), n in counts.items():
+        labels = {"channel_id": channel, "model": model, "source": source, "category": kind}
+        oracle.put("newapi_request_errors_total", n, **labels)
+
+
+def _broken(oracle: _Oracle) -> None:
+    status = _json(oracle.dialect, "stream_status", "status")
+    end = _json(oracle.dialect, "stream_status", "end_reason")
+    reason = f"CASE WHEN {end} IN ('done', 'eof', 'handler_stop') THEN 'chunk_error' ELSE {end} END"
+    for channel, model, why, n in oracle.rows(
+        f"SELECT channel_id, model_name, {reason}, COUNT(*) FROM logs"
+        f" WHERE type = 2 AND {status} = 'error' GROUP BY channel_id, model_name, {reason}"
+    ):
+        labels = {"channel_id": channel, "model": model, "reason": why}
+        oracle.put("newapi_broken_streams_total", n, **labels)

@@ -1,0 +1,184 @@
+"""The words of notices, and their way to the real Alertmanager."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from breaker.decision import Decision, Reason, Result
+from breaker.notice import compose
+from breaker.outbox import Outbox
+from breaker.record import Record
+from breaker.store import Store
+from breaker.texts import TEXTS
+from newapi.database import Fault
+from tests.servers import Alertmanager, free_port
+from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, make_alert
+
+CONFIG = """
+route: {receiver: nobody}
+receivers: [{name: nobody}]
+"""
+TRIPPED = Decision(Result.TRIPPED, trip_id="0a1b2c3d")
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path, writable=True)
+    yield store
+    store.close()
+
+
+def test_a_trip_is_told_with_what_to_know() -> None:
+    notice = compose(make_alert(), TRIPPED, "OpenAI {main}", "en")
+    assert notice is not None
+    assert notice.labels == {
+        "alertname": "NewAPIBreakerTripped",
+        "rule": "budget",
+        "type": "token_usage",
+        "target": "7",
+        "channel_id": "7",
+        "trip_id": "0a1b2c3d",
+        "severity": "critical",
+    }
+    assert notice.annotations["summary"] == (
+        "Channel OpenAI {main} (#7) was disabled by rule budget:"
+        " 120,000 tokens in 1h, the limit is 100,000 tokens."
+    )
+    assert (notice.annotations["value"], notice.annotations["threshold"]) == ("120000", "100000")
+    assert "delete disabled channels" in notice.annotations["undo"]
+    assert "SYNC_FREQUENCY" in notice.annotations["follows"]
+
+
+def test_chinese() -> None:
+    notice = compose(make_alert(), TRIPPED, "主渠道", "zh")
+    assert notice is not None
+    assert notice.annotations["summary"] == (
+        "渠道 主渠道 (#7) 已被规则 budget 禁用：1h 内 120,000 tokens，上限 100,000 tokens。"
+    )
+
+
+def test_a_dry_run_says_what_would_have_been_done() -> None:
+    notice = compose(make_alert(), Decision(Result.WOULD_TRIP, trip_id="x"), "", "en")
+    assert notice is not None
+    assert notice.annotations["summary"].startswith(
+        "Dry run: channel #7 would have been disabled by rule budget: "
+    )
+    assert "undo" not in notice.annotations
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [(Result.REFUSED, reason) for reason in Reason] + [(Result.FAILED, fault) for fault in Fault],
+)
+def test_each_reason_has_words(language: str, result: Result, reason: str) -> None:
+    decision = Decision(result, reason, "the detail", "x")
+    notice = compose(make_alert(), decision, "name", "zh" if language == "zh" else "en")
+    if reason in {Reason.OFF, Reason.OTHER_BREAKER}:
+        assert notice is None
+        return
+    assert notice is not None
+    assert "the detail" in notice.annotations["summary"]
+    expected = "NewAPIBreakerFailed" if result is Result.FAILED else "NewAPIBreakerRefused"
+    assert notice.labels["alertname"] == expected
+
+
+def test_what_was_only_recorded_is_not_told() -> None:
+    assert compose(make_alert(TELL_LABELS), Decision(Result.RECORDED), "", "en") is None
+    assert compose(make_alert(), Decision(Result.REPEATED), "", "en") is None
+
+
+def test_an_alert_without_numbers_is_told_without() -> None:
+    alert = make_alert({**TRIP_LABELS, "channel_id": "x"}, value="none")
+    notice = compose(alert, Decision(Result.REFUSED, Reason.BAD_ALERT), "", "en")
+    assert notice is not None
+    assert notice.annotations["summary"] == (
+        "Channel #x was not disabled by rule budget: the alert names no channel."
+    )
+
+
+def test_a_notice_lives_five_minutes_from_its_arrival(store: Store) -> None:
+    clock = Clock(1_800_000_000)
+    record = Record(store)
+    record.open_trip("0a1b2c3d", make_alert(), int(clock.now))
+    notice = compose(make_alert(), TRIPPED, "OpenAI main", "en")
+    record.add(make_alert(), TRIPPED, int(clock.now), notice=notice)
+    posted: list[tuple[float, str]] = []
+
+    class Watched(Outbox):
+        def _sent(self, alerts: list[dict[str, object]], now: int) -> bool:
+            assert len(alerts) == 1
+            posted.append((now - 1_800_000_000, str(alerts[0]["endsAt"])))
+            return now >= 1_800_000_600  # Alertmanager is down for ten minutes
+
+    outbox = Watched(store, "http://alertmanager:9093/", None, clock)
+    for minute in range(20):
+        clock.now = 1_800_000_000 + 60 * minute
+        outbox.post()
+    outbox.close()
+    arrived = [when for when, _ in posted if when >= 600]
+    assert arrived == [600, 660, 720, 780, 840]
+    assert {ends for when, ends in posted if when >= 600} == {"2027-01-15T08:15:00+00:00"}
+
+
+def test_a_notice_that_never_arrives_is_given_up_after_a_day(store: Store) -> None:
+    clock = Clock(1_800_000_000)
+    record = Record(store)
+    record.add(
+        make_alert(), TRIPPED, int(clock.now), notice=compose(make_alert(), TRIPPED, "", "en")
+    )
+    clock.now += 25 * 3600
+    with_nobody = Outbox(store, f"http://127.0.0.1:{free_port()}", None, clock)
+    with_nobody.post()
+    with_nobody.close()
+    assert [row["posted_at"] for row in store.read("SELECT posted_at FROM notices")] == [None]
+
+
+def test_alertmanager_gets_it_after_it_was_down(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    import time
+
+    now = int(time.time())
+    clock = Clock(now)
+    record = Record(store)
+    record.add(make_alert(), TRIPPED, now, notice=compose(make_alert(), TRIPPED, "主渠道", "zh"))
+    with Alertmanager(CONFIG) as alertmanager:
+        alertmanager.stop()
+        outbox = Outbox(store, alertmanager.url, "http://grafana:3000/", clock)
+        for clock.now in range(now, now + 5):
+            outbox.post()
+        assert [r.message for r in caplog.records] == ["Alertmanager: ConnectionError"]
+        alertmanager.start()
+        outbox.post()
+        (alert,) = alertmanager.get("/api/v2/alerts")
+        assert alert["labels"]["trip_id"] == "0a1b2c3d"
+        assert alert["annotations"]["summary"].startswith("渠道 主渠道 (#7) 已被规则 budget 禁用")
+        assert alert["generatorURL"] == "http://grafana:3000/"
+        outbox.close()
+
+
+def test_what_alertmanager_refuses_is_logged_in_one_line(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = Record(store)
+    record.add(
+        make_alert(), TRIPPED, 1_800_000_000, notice=compose(make_alert(), TRIPPED, "", "en")
+    )
+    with Alertmanager(CONFIG) as alertmanager:
+        outbox = Outbox(store, f"{alertmanager.url}/elsewhere", None, Clock(1_800_000_000))
+        outbox.post()
+        outbox.close()
+    assert [r.message for r in caplog.records] == ["Alertmanager: status 404: 404 page not found"]
+    assert [row["posted_at"] for row in store.read("SELECT posted_at FROM notices")] == [None]

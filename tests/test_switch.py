@@ -1,0 +1,272 @@
+"""Disabling a channel, and the final state of both tables, on each database and flavour."""
+
+import json
+import threading
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import Boolean, column, insert, select, table
+
+from demo.schema import create
+from newapi.database import Database, DatabaseError, Fault
+from newapi.dsn import parse_dsn
+from newapi.schema import Flavour, Schema, inspect
+from newapi.switch import (
+    NotVerifiedError,
+    Outcome,
+    Result,
+    disable_channel,
+    read_channel,
+)
+from tests.servers import MariaDB, Postgres
+
+NOW = 1_800_000_000
+REASON = "newapi-breaker 0a1b2c3d: rule budget"
+GROUPS = ("default", "vip")
+MODELS = ("gpt-4o", "claude-3")
+
+_CHANNELS = table(
+    "channels", *map(column, ("id", "key", "name", "status", "group", "models", "other_info"))
+)
+_ABILITIES = table(
+    "abilities", column("group"), column("model"), column("channel_id"), column("enabled", Boolean)
+)
+
+
+class Tables(NamedTuple):
+    """What both tables say of a channel."""
+
+    status: int
+    other_info: str | None
+    enabled: list[bool]
+
+
+def make_gateway(dsn: str, flavour: Flavour = Flavour.NEW_API) -> Database:
+    """Create a gateway's tables."""
+    url = parse_dsn(dsn)
+    create(url, flavour)
+    return Database(url, statement_timeout=5, writable=True)
+
+
+def add_channel(
+    database: Database, number: int, *, status: int = 1, other_info: str | None = None
+) -> None:
+    """Add a channel with an ability for each group and model."""
+    channel = {
+        "id": number, "key": "sk-secret", "name": f"channel-{number}", "status": status,
+        "group": ",".join(GROUPS), "models": ",".join(MODELS),
+    }  # fmt: skip
+    if other_info is not None:
+        channel["other_info"] = other_info
+    with database.begin() as connection:
+        connection.execute(insert(_CHANNELS), [channel])
+        connection.execute(
+            insert(_ABILITIES),
+            [
+                {"group": group, "model": model, "channel_id": number, "enabled": status == 1}
+                for group in GROUPS
+                for model in MODELS
+            ],
+        )
+
+
+def enable(database: Database, number: int) -> None:
+    """Enable a channel as a person does in the gateway."""
+    with database.begin() as connection:
+        connection.execute(_CHANNELS.update().where(_CHANNELS.c.id == number).values(status=1))
+        connection.execute(
+            _ABILITIES.update().where(_ABILITIES.c.channel_id == number).values(enabled=True)
+        )
+
+
+def tables(database: Database, number: int) -> Tables:
+    """Read what both tables say of a channel."""
+    with database.connect() as connection:
+        wanted = [_CHANNELS.c.status]
+        if schema_of(database).has("channels", "other_info"):
+            wanted.append(_CHANNELS.c.other_info)
+        row = connection.execute(select(*wanted).where(_CHANNELS.c.id == number)).one()
+        enabled = connection.execute(
+            select(_ABILITIES.c.enabled).where(_ABILITIES.c.channel_id == number)
+        )
+        return Tables(row[0], row[1] if len(row) > 1 else None, list(enabled.scalars()))
+
+
+def schema_of(database: Database) -> Schema:
+    """Inspect a database."""
+    with database.connect() as connection:
+        return inspect(connection)
+
+
+def disable(database: Database, number: int) -> Outcome:
+    return disable_channel(database, schema_of(database), number, REASON, NOW)
+
+
+def test_both_tables_are_written_and_no_other_channel(gateway_url: str) -> None:
+    database = make_gateway(gateway_url)
+    add_channel(database, 7, other_info='{"status_reason": "old", "kept": [1, "你好"]}')
+    add_channel(database, 8)
+    outcome = disable(database, 7)
+    assert outcome.result is Result.DISABLED
+    assert outcome.channel is not None
+    assert outcome.channel.off
+    assert outcome.channel.by_breaker
+    assert (outcome.channel.name, outcome.channel.abilities) == ("channel-7", 4)
+    status, other_info, enabled = tables(database, 7)
+    assert (status, enabled) == (2, [False] * 4)
+    assert json.loads(other_info or "") == {
+        "status_reason": REASON, "status_time": NOW, "kept": [1, "你好"],
+    }  # fmt: skip
+    assert tables(database, 8) == (1, None, [True] * 4)
+    database.close()
+
+
+def test_one_api_keeps_no_reason(gateway_url: str) -> None:
+    database = make_gateway(gateway_url, Flavour.ONE_API)
+    add_channel(database, 7)
+    outcome = disable(database, 7)
+    assert outcome.result is Result.DISABLED
+    assert outcome.channel is not None
+    assert outcome.channel.reason is None
+    assert tables(database, 7) == (2, None, [False] * 4)
+    assert disable(database, 7).result is Result.ALREADY_DISABLED
+    database.close()
+
+
+def test_other_info_that_is_no_object_is_replaced(gateway_url: str) -> None:
+    database = make_gateway(gateway_url)
+    broken = (None, "", "   ", "null", "[1]", "{", '{"a": NaN}', '{"a": 1e999}', "[" * 100_000)
+    for number, info in enumerate(broken, 1):
+        add_channel(database, number, other_info=info)
+    for number in range(1, len(broken) + 1):
+        assert disable(database, number).result is Result.DISABLED
+        ours = {"status_reason": REASON, "status_time": NOW}
+        assert json.loads(tables(database, number).other_info or "") == ours
+    database.close()
+
+
+def test_a_channel_that_is_off_is_left_as_it_is(gateway_url: str) -> None:
+    database = make_gateway(gateway_url)
+    reasons = {2: "by hand", 3: "status_code=401", 4: REASON}
+    for number, reason in reasons.items():
+        info = json.dumps({"status_reason": reason, "status_time": 1})
+        add_channel(database, number, status=min(number, 3), other_info=info)
+        before = tables(database, number)
+        outcome = disable(database, number)
+        assert outcome.result is Result.ALREADY_DISABLED
+        assert outcome.channel is not None
+        assert (outcome.channel.status, outcome.channel.reason) == (min(number, 3), reason)
+        assert outcome.channel.by_breaker is (number == 4)
+        assert tables(database, number) == before
+    assert disable(database, 99) == Outcome(Result.NOT_FOUND, None)
+    database.close()
+
+
+def test_of_two_at_once_one_disables(gateway_url: str) -> None:
+    database = make_gateway(gateway_url)
+    schema = schema_of(database)
+    outcomes: list[tuple[str, Outcome]] = []
+    for number in range(1, 6):
+        add_channel(database, number)
+        start = threading.Barrier(2)
+
+        def race(name: str, number: int = number, start: threading.Barrier = start) -> None:
+            own = Database(parse_dsn(gateway_url), statement_timeout=5, writable=True)
+            start.wait()
+            outcomes.append((name, disable_channel(own, schema, number, name, NOW)))
+            own.close()
+
+        threads = [threading.Thread(target=race, args=(name,)) for name in ("a", "b")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        (first, one), (_, other) = sorted(
+            outcomes[-2:], key=lambda o: o[1].result == Result.ALREADY_DISABLED
+        )
+        assert (one.result, other.result) == (Result.DISABLED, Result.ALREADY_DISABLED)
+        assert other.channel is not None
+        assert other.channel.reason == first
+    database.close()
+
+
+@pytest.mark.parametrize("gateway_url", ["mariadb", "postgres"], indirect=True)
+def test_a_locked_row_is_not_waited_for(gateway_url: str) -> None:
+    database = make_gateway(gateway_url)
+    add_channel(database, 7)
+    schema = schema_of(database)
+    hasty = Database(parse_dsn(gateway_url), statement_timeout=0.3, writable=True)
+    with database.begin() as connection:
+        connection.execute(_CHANNELS.update().where(_CHANNELS.c.id == 7).values(name="edited"))
+        with pytest.raises(DatabaseError) as caught:
+            disable_channel(hasty, schema, 7, REASON, NOW)
+    assert caught.value.fault is Fault.TIMEOUT
+    assert tables(database, 7) == (1, None, [True] * 4)
+    hasty.close()
+    database.close()
+
+
+def test_columns_that_are_missing_are_named(gateway_url: str) -> None:
+    database = make_gateway(gateway_url)
+    schema = schema_of(database)
+    for name, absent in (("channels", "status"), ("abilities", "enabled")):
+        columns = dict(schema.columns) | {name: schema.columns[name] - {absent}}
+        with pytest.raises(DatabaseError, match=f"{name}.{absent} is missing or not granted"):
+            disable_channel(database, Schema(columns), 7, REASON, NOW)
+    database.close()
+
+
+@pytest.mark.parametrize("gateway_url", ["mariadb", "postgres"], indirect=True)
+def test_the_account_needs_no_more_than_the_columns_it_writes(
+    gateway_url: str, request: pytest.FixtureRequest
+) -> None:
+    database = make_gateway(gateway_url)
+    add_channel(database, 7, other_info="{}")
+    name = str(parse_dsn(gateway_url).database)
+    kind = request.node.callspec.params["gateway_url"]
+    server: MariaDB | Postgres = request.getfixturevalue(kind)
+    place = "@'127.0.0.1'" if kind == "mariadb" else ""
+    where = f"`{name}`." if kind == "mariadb" else ""
+    user = f"breaker_{name}"
+    password = (
+        "IDENTIFIED BY 'only-for-tests'" if kind == "mariadb" else "PASSWORD 'only-for-tests'"
+    )
+    server.execute(
+        f"CREATE USER {user}{place} {password}",
+        f"GRANT SELECT (id, name, status, other_info), UPDATE (status, other_info)"
+        f" ON {where}channels TO {user}{place}",
+        f"GRANT SELECT (channel_id, enabled), UPDATE (enabled) ON {where}abilities"
+        f" TO {user}{place}",
+        database=name,
+    )
+    url = parse_dsn(gateway_url).set(username=user, password="only-for-tests")
+    own = Database(url, statement_timeout=5, writable=True)
+    assert disable(own, 7).result is Result.DISABLED
+    assert tables(database, 7)[::2] == (2, [False] * 4)
+    with pytest.raises(DatabaseError) as caught, own.connect() as connection:
+        connection.execute(select(_CHANNELS.c.key))
+    assert caught.value.fault is Fault.MISSING
+    own.close()
+    server.execute(f"DROP OWNED BY {user}" if kind == "postgres" else "DO 0", database=name)
+    server.execute(f"DROP USER {user}{place}", database=name)
+    database.close()
+
+
+@pytest.mark.parametrize("gateway_url", ["sqlite"], indirect=True)
+def test_a_write_that_did_not_help_is_an_error_of_its_own(gateway_url: str) -> None:
+    database = make_gateway(gateway_url)
+    add_channel(database, 7)
+    with database.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER undo AFTER UPDATE ON abilities WHEN new.model = 'gpt-4o' AND"
+            " new.enabled = 0 BEGIN UPDATE abilities SET enabled = 1 WHERE rowid = new.rowid; END"
+        )
+    with pytest.raises(NotVerifiedError) as caught:
+        disable(database, 7)
+    assert str(caught.value) == (
+        "channel 7 is still in service: its status is 2, and 2 of its 4 abilities are enabled"
+    )
+    channel = read_channel(database, schema_of(database), 7)
+    assert channel is not None
+    assert not channel.off
+    database.close()
