@@ -40,7 +40,11 @@ def serve(**flags: str | None) -> None:
 @click.option("--state", "breaker_state", help="Folder of the record (BREAKER_STATE).")
 @click.option("--rule", help="Only of this rule.")
 @click.option("--target", help="Only of this target, as a channel's id.")
-@click.option("--result", type=click.Choice([*Result]), help="Only what came to this.")
+@click.option(
+    "--result",
+    type=click.Choice([result.value for result in Result]),
+    help="Only what came to this.",
+)
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many.")
 @click.option("--json", "json_wanted", is_flag=True, help="As JSON.")
 @exits_on_setting_error

@@ -87,6 +87,8 @@ class Step(StrEnum):
     """It is a dry run."""
     KEEP = "keep"
     """It is off, by this very trip."""
+    UNDONE = "undone"
+    """This very trip disabled it, and one of the two tables has it in service again."""
     LEAVE = "leave"
     """It is off by somebody else, or gone."""
 
@@ -131,7 +133,7 @@ def judge(channel: ChannelState | None, trip: Trip, mode: Mode) -> tuple[Step, R
     if channel.status == ENABLED:
         return (Step.WRITE if mode is Mode.ENFORCE else Step.SAY), None
     if _done_by(trip, channel):
-        return Step.KEEP, None
+        return (Step.KEEP if channel.off else Step.UNDONE), None
     return Step.LEAVE, Reason.OTHER_BREAKER if channel.by_breaker else Reason.ALREADY_DISABLED
 
 

@@ -34,10 +34,11 @@ def _lines(n: Notification) -> str:
     why = ": ".join(filter(None, (n.reason, n.detail)))
     result = n.result.replace("_", " ") + (f" ({why})" if why else "")
     trip = f", trip {n.trip_id}" if n.trip_id else ""
+    times = "once" if n.deliveries == 1 else f"{n.deliveries} times"
     ended = f"ended {_moment(n.ended_at)}" if n.ended_at is not None else "firing"
     return (
         f"{_moment(n.first_seen)}  {n.alertname}, rule {n.rule}: {target}{measure}{period}{asked}\n"
-        f"    {result}{trip}; {ended}, delivered {n.deliveries} times,"
+        f"    {result}{trip}; {ended}, delivered {times},"
         f" last {_moment(n.last_seen)}"
     )
 

@@ -29,7 +29,7 @@ STATEMENT_TIMEOUT = 2.0
 """Seconds at most: a trip is a connection (5 s at most) and a few statements by primary key, and
 Alertmanager is to be answered within 8 s."""
 
-CHECK_EVERY = 10
+CHECK_EVERY = 5
 POST_EVERY = 1
 FORGET_EVERY = 3600
 _DAY = 24 * 3600

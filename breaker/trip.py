@@ -21,7 +21,7 @@ from breaker.settings import Language
 from breaker.webhook import Alert
 from newapi.database import Database, DatabaseError
 from newapi.schema import Schema, inspect
-from newapi.switch import ChannelState, NotVerifiedError, Outcome, read_channel
+from newapi.switch import ChannelState, NotVerifiedError, Outcome, in_service, read_channel
 from newapi.switch import Result as Switched
 
 log = logging.getLogger(__name__)
@@ -90,9 +90,9 @@ class Trips:
                 schema = inspect(connection)
             channel = read_channel(self._database, schema, channel_id)
         except DatabaseError as error:
-            return self._fail(alert, trip.id, error, alert.name, now)
+            return self._fail(alert, trip.id, error, now)
         step, reason = judge(channel, trip, mode)
-        if trip.state is TripState.HELD:
+        if trip.state is TripState.HELD and step is not Step.UNDONE:
             if step is Step.KEEP:  # the alert ended and fires again, and it is off all the time
                 repeated = Decision(Result.REPEATED, trip_id=trip.id)
                 return self._finish(alert, repeated, TripState.HELD, alert.name, now)
@@ -111,25 +111,21 @@ class Trips:
         except DatabaseError as error:
             if trip.state is not TripState.WRITING:  # no write of an earlier attempt is in doubt
                 self._record.move_trip(trip.id, TripState.PENDING, now)
-            return self._fail(alert, trip.id, error, alert.name, now)
+            return self._fail(alert, trip.id, error, now)
         except NotVerifiedError as error:
-            return self._fail(alert, trip.id, error, alert.name, now)
+            return self._fail(alert, trip.id, error, now)
         if outcome.result is Switched.DISABLED:
             return self._conclude(alert, trip, Step.KEEP, None, outcome.channel, now)
+        # Somebody was quicker, or an earlier write of this trip came to its end only now.
         step, reason = judge(outcome.channel, trip, mode)
         return self._conclude(alert, trip, step, reason, outcome.channel, now)
 
     def _fail(
-        self,
-        alert: Alert,
-        trip_id: str,
-        error: DatabaseError | NotVerifiedError,
-        name: str,
-        now: int,
+        self, alert: Alert, trip_id: str, error: DatabaseError | NotVerifiedError, now: int
     ) -> Decision:
         reason = error.fault if isinstance(error, DatabaseError) else Reason.UNVERIFIED
         failed = Decision(Result.FAILED, reason, str(error), trip_id)
-        return self._finish(alert, failed, None, name, now)
+        return self._finish(alert, failed, None, alert.name, now)
 
     def _conclude(
         self,
@@ -141,13 +137,16 @@ class Trips:
         now: int,
     ) -> Decision:
         name = channel.name if channel is not None else alert.name
+        detail = f"status {channel.status}" if channel is not None else ""
         match step:
             case Step.KEEP:
                 decision, state = Decision(Result.TRIPPED, trip_id=trip.id), TripState.HELD
             case Step.SAY:
                 decision, state = Decision(Result.WOULD_TRIP, trip_id=trip.id), TripState.WOULD
+            case Step.UNDONE if channel is not None:
+                undone = NotVerifiedError(in_service(channel, alert.channel_id or 0))
+                return self._fail(alert, trip.id, undone, now)
             case _:
-                detail = f"status {channel.status}" if channel is not None else ""
                 decision = Decision(Result.REFUSED, reason or "", detail, trip.id)
                 state = TripState.NOTHING
         return self._finish(alert, decision, state, name, now)

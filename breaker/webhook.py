@@ -66,8 +66,9 @@ class Alert(BaseModel):
 
     @property
     def name(self) -> str:
-        """What people call the target."""
-        return self.annotation("name")
+        """What people call the target, empty where Prometheus found no name."""
+        name = self.annotation("name")
+        return "" if name.startswith("<error expanding template") else name
 
     @property
     def channel_id(self) -> int | None:

@@ -1,7 +1,7 @@
 """Models and providers of the simulated gateway: prices, pace, channel types."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -53,20 +53,21 @@ class Model:
     kind: Kind = Kind.CHAT
     call_usd: float = 0.0
 
-    @property
-    def model_ratio(self) -> float:
-        """The gateway's price of a prompt token: 1 is 2 USD a million tokens."""
-        return self.input_usd * QUOTA_PER_USD / 1_000_000
+    model_ratio: float = field(init=False)
+    """The gateway's price of a prompt token: 1 is 2 USD a million tokens."""
+    completion_ratio: float = field(init=False)
+    """The price of a completion token as a multiple of a prompt token's."""
+    anthropic: bool = field(init=False)
+    """Whether usage is counted Anthropic's way: cached tokens stand beside the prompt's."""
 
-    @property
-    def completion_ratio(self) -> float:
-        """The price of a completion token as a multiple of a prompt token's."""
-        return round(self.output_usd / self.input_usd, 6)
-
-    @property
-    def anthropic(self) -> bool:
-        """Whether usage is counted Anthropic's way: cached tokens stand beside the prompt's."""
-        return self.name.startswith("claude-")
+    def __post_init__(self) -> None:
+        computed = {
+            "model_ratio": self.input_usd * QUOTA_PER_USD / 1_000_000,
+            "completion_ratio": round(self.output_usd / self.input_usd, 6),
+            "anthropic": self.name.startswith("claude-"),
+        }
+        for name, value in computed.items():
+            object.__setattr__(self, name, value)
 
 
 MODELS = (

@@ -11,7 +11,7 @@ from functools import wraps
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 import click
 from sqlalchemy.engine import URL
@@ -35,7 +35,6 @@ EXIT_DATABASE = 3
 RUN_MODULE = "demo.run"
 """Where the command `run`, the whole supervised demo, is: loaded only when it is asked for."""
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 _FLAVOURS = {"new-api": Flavour.NEW_API, "one-api": Flavour.ONE_API}
@@ -61,18 +60,18 @@ def main() -> None:
     """Simulate a New API or One API gateway: tables, history, traffic, incidents."""
 
 
-def _on_database(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a command the options of the database, and exit code 3 where that does not answer."""
+def _on_database(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the database as `url`, and exit code 3 where that does not answer."""
 
     @click.option("--dsn", envvar="SQL_DSN", default="", help="The database (SQL_DSN).")
     @click.option("--sqlite-path", envvar="SQLITE_PATH", default="one-api.db",
                   help="The file, where the DSN is empty or `local` (SQLITE_PATH).")  # fmt: skip
     @exits_on_setting_error
     @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+    def run(*, dsn: str, sqlite_path: str, **options: object) -> R:
         log.configure("INFO")
         try:
-            return command(*args, **kwargs)
+            return command(url=_url(dsn, sqlite_path), **options)
         except DatabaseError as error:
             click.echo(str(error), err=True)
             sys.exit(EXIT_DATABASE)
@@ -80,27 +79,31 @@ def _on_database(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def _with_inventory(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a command the options of the inventory that is written where there is none."""
-    options = (
-        click.option("--seed", default=1, show_default=True, help="Of everything made up."),
-        click.option("--channels", default=12, show_default=True, help="Of a new inventory."),
-        click.option("--keys", default=40, show_default=True, help="Of a new inventory."),
-        click.option("--users", default=12, show_default=True, help="Of a new inventory."),
-        click.option("--every-model", is_flag=True, help="Every new channel has all models."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+def _with_inventory(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command `seed`, and `sizes` of the inventory that is written where there is none."""
+
+    @click.option("--seed", default=1, show_default=True, help="Of everything made up.")
+    @click.option("--channels", default=12, show_default=True, help="Of a new inventory.")
+    @click.option("--keys", default=40, show_default=True, help="Of a new inventory.")
+    @click.option("--users", default=12, show_default=True, help="Of a new inventory.")
+    @click.option("--every-model", is_flag=True, help="Every new channel has all models.")
+    @wraps(command)
+    def run(*, channels: int, keys: int, users: int, every_model: bool, **options: object) -> R:
+        try:
+            sizes = Sizes(channels, keys, users, every_model)
+        except ValueError as error:
+            raise SettingError(f"--channels, --keys, --users: {error}") from None
+        return command(sizes=sizes, **options)
+
+    return run
 
 
 @main.command("schema")
 @_on_database
 @click.option("--flavour", type=click.Choice(sorted(_FLAVOURS)), default="new-api",
               show_default=True, help="Whose tables.")  # fmt: skip
-def create_schema(dsn: str, sqlite_path: str, flavour: str) -> None:
+def create_schema(url: URL, flavour: str) -> None:
     """Create a gateway's tables in an empty database (or a new SQLite file)."""
-    url = _url(dsn, sqlite_path)
     schema.create(url, _FLAVOURS[flavour])
     click.echo(f"{_FLAVOURS[flavour].value}: tables created")
 
@@ -120,34 +123,34 @@ def create_schema(dsn: str, sqlite_path: str, flavour: str) -> None:
 @click.option("--linger", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Seconds, at most, that a transaction waits before its end.")  # fmt: skip
 def load(  # noqa: PLR0913  (options)
-    dsn: str,
-    sqlite_path: str,
+    *,
+    url: URL,
+    seed: int,
+    sizes: Sizes,
     rows: int,
     days: float,
     rate: float | None,
     writers: int,
     batch: int,
     linger: float,
-    seed: int,
-    channels: int,
-    keys: int,
-    users: int,
-    every_model: bool,
 ) -> None:
     """Insert rows in bulk: a history, or a steady load."""
     now = time.time()
-    counted = load_rows(
-        _url(dsn, sqlite_path),
-        rows=rows,
-        rate=rate,
-        writers=writers,
-        seed=seed,
-        start=now - days * DAY,
-        end=now,
-        batch=batch,
-        linger=linger,
-        sizes=_sizes(channels, keys, users, every_model),
-    )
+    try:
+        counted = load_rows(
+            url,
+            rows=rows,
+            rate=rate,
+            writers=writers,
+            seed=seed,
+            start=now - days * DAY,
+            end=now,
+            batch=batch,
+            linger=linger,
+            sizes=sizes,
+        )
+    except ValueError as error:
+        raise SettingError(f"{url.database}: {error}") from None
     took = time.time() - now
     types = ", ".join(f"type {kind}: {count}" for kind, count in sorted(counted.items()))
     click.echo(f"{rows} rows in {took:.1f} s, {rows / took:.0f} a second ({types})")
@@ -159,7 +162,7 @@ def load(  # noqa: PLR0913  (options)
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True,
               help="Requests a second, on the average of a weekday.")  # fmt: skip
 @click.option("--steady", is_flag=True, help="The same rate at every hour.")
-@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.CACHE,
+@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.CACHE.value,
               show_default=True, help="What it routes by: memory cache on, or off.")  # fmt: skip
 @click.option("--sync-frequency", type=click.FloatRange(0, min_open=True), default=60.0,
               show_default=True, help="Seconds between reads with the cache on.")  # fmt: skip
@@ -168,25 +171,22 @@ def load(  # noqa: PLR0913  (options)
 @click.option("--control", type=click.Path(file_okay=False, path_type=Path),
               help="Folder that incidents are read from.")  # fmt: skip
 def gateway(  # noqa: PLR0913  (options)
-    dsn: str,
-    sqlite_path: str,
+    *,
+    url: URL,
+    seed: int,
+    sizes: Sizes,
     rate: float,
     steady: bool,
     mode: str,
     sync_frequency: float,
     test_interval: float,
     control: Path | None,
-    seed: int,
-    channels: int,
-    keys: int,
-    users: int,
-    every_model: bool,
 ) -> None:
     """Run a gateway with traffic, until SIGTERM or SIGINT."""
     stop = _stop_signal()
     now = time.time()
-    database = Database(_url(dsn, sqlite_path), statement_timeout=10, writable=True)
-    world = prepare(database, seed, now, _sizes(channels, keys, users, every_model))
+    database = Database(url, statement_timeout=10, writable=True)
+    world = prepare(database, seed, now, sizes)
     habits = Habits(rate, Mode(mode), sync_frequency, steady, test_interval, control)
     rng = random.Random(f"gateway {seed} {int(now)}")
     run_gateway(Gateway(database, world, habits, rng, now), stop, time.time)
@@ -233,13 +233,6 @@ def _url(dsn: str, sqlite_path: str) -> URL:
         raise SettingError(
             f"SQL_DSN has a wrong value (not shown; {error}): expected {EXPECTED}"
         ) from None
-
-
-def _sizes(channels: int, keys: int, users: int, every_model: bool) -> Sizes:
-    try:
-        return Sizes(channels, keys, users, every_model)
-    except ValueError as error:
-        raise SettingError(f"--channels, --keys, --users: {error}") from None
 
 
 def _stop_signal() -> Event:

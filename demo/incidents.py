@@ -121,7 +121,8 @@ def target(world: World, incident: Incident) -> Incident:
     if incident.kind is not Kind.RUNAWAY_KEY:
         return replace(incident, channel=channel)
     key = incident.key if incident.key is not None else _admins_key(world)
-    if key not in world.key or world.key[key].user_id not in world.user:
+    found = world.key.get(key or 0)
+    if found is None or found.user_id not in world.user:
         raise ValueError(f"there is no API key {key}")
     return replace(incident, channel=channel, key=key)
 

@@ -12,9 +12,9 @@ BATCH_UPDATE_INTERVAL = 5.0
 """Seconds, the gateway's default with BATCH_UPDATE_ENABLED (its docker-compose sets it)."""
 
 _STATEMENTS = {
-    "keys": "UPDATE tokens SET remain_quota = remain_quota - :quota,"
+    "keys": "UPDATE tokens SET remain_quota = remain_quota - :left,"
     " used_quota = used_quota + :quota, accessed_time = :at WHERE id = :id",
-    "users": "UPDATE users SET quota = quota - :quota + :credit, used_quota = used_quota + :quota,"
+    "users": "UPDATE users SET quota = quota - :left + :credit, used_quota = used_quota + :quota,"
     " request_count = request_count + :requests WHERE id = :id",
     "channels": "UPDATE channels SET used_quota = used_quota + :quota WHERE id = :id",
     "balances": "UPDATE channels SET balance = balance - :usd, balance_updated_time = :at"
@@ -51,18 +51,27 @@ class Ledger:
             if charge is not None:
                 self.add(charge)
 
-    def write(self, connection: Connection) -> None:
+    def write(self, connection: Connection, *, past: bool = False) -> None:
         """Add the charges to the rows of keys, users and channels, and forget them.
 
-        The caller's transaction should be short: rows are written in the order of their ids.
+        Args:
+            connection: in a transaction of the caller's.
+            past: they are history: what keys and users have left was told after them, and
+                stays as it is.
         """
         changes = {
             "keys": [
-                {"id": id_, "quota": quota, "at": at}
+                {"id": id_, "quota": quota, "left": 0 if past else quota, "at": at}
                 for id_, (quota, at) in sorted(self._keys.items())
             ],
             "users": [
-                {"id": id_, "quota": quota, "requests": requests, "credit": credit}
+                {
+                    "id": id_,
+                    "quota": quota,
+                    "left": 0 if past else quota,
+                    "requests": requests,
+                    "credit": 0 if past else credit,
+                }
                 for id_, (quota, requests, credit) in sorted(self._users.items())
             ],
             "channels": [

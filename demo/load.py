@@ -60,12 +60,13 @@ def load(  # noqa: PLR0913  (every choice has a default, and a test that needs i
     sizes: Sizes | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Counter[int]:
-    """Insert exactly so many rows into a log table, and add their charges to the balances.
+    """Insert exactly so many rows into a log table, and add up what keys, users, channels used.
 
     Without a rate, rows spread over a stretch of time by the daily rhythm and go in as fast as
-    they can; the same inventory, seed and stretch give the same rows. With one, rows carry the
-    time at which they are written, and come at that rate. The flavour is told by the tables. An
-    inventory is written first where there is none.
+    they can; the same inventory, seed and stretch give the same rows, and what keys and users
+    have left stays as it is. With one, rows carry the time at which they are written, come at
+    that rate, and are paid for. The flavour is told by the tables. An inventory is written first
+    where there is none.
 
     Args:
         url: the database, as parse_dsn gives it; it has the gateway's tables.
@@ -103,7 +104,7 @@ def load(  # noqa: PLR0913  (every choice has a default, and a test that needs i
             chunks = _chunks(entries, batch)
         insert = LogInsert(database.dialect, format_of(place.flavour).columns)
         with Writers(url, insert, writers, linger) as pool:
-            counted = _write(chunks, pool, database, clock)
+            counted = _write(chunks, pool, database, clock, past=rate is None)
     finally:
         database.close()
     log.info("%d rows in %.1f s", counted.total(), clock() - began)
@@ -130,7 +131,12 @@ def _paced(
 
 
 def _write(
-    chunks: Iterator[list[Entry]], pool: Writers, database: Database, clock: Callable[[], float]
+    chunks: Iterator[list[Entry]],
+    pool: Writers,
+    database: Database,
+    clock: Callable[[], float],
+    *,
+    past: bool,
 ) -> Counter[int]:
     counted: Counter[int] = Counter()
     ledger = Ledger()
@@ -141,8 +147,8 @@ def _write(
         ledger.add_all(entry.charge for entry in chunk)
         if clock() - written > BATCH_UPDATE_INTERVAL:
             with database.begin() as connection:
-                ledger.write(connection)
+                ledger.write(connection, past=past)
             written = clock()
     with database.begin() as connection:
-        ledger.write(connection)
+        ledger.write(connection, past=past)
     return counted

@@ -1,5 +1,7 @@
 """A stand-in for the Telegram API, which checks what it gets and shows it."""
 
+import os
+import sys
 import threading
 import time
 from html.parser import HTMLParser
@@ -7,7 +9,7 @@ from html.parser import HTMLParser
 from flask import Flask, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.settings import Address
+from service.settings import Address, parse_address
 from service.web import serve
 
 LONGEST = 4096
@@ -117,3 +119,13 @@ class Telegram:
     def _show(self) -> Response:
         with self._lock:
             return jsonify(messages=self._messages, refused=self._refused)
+
+
+def main() -> None:
+    """Serve at the URL of the first argument, for the bot of TELEGRAM_BOT_TOKEN."""
+    address = parse_address(sys.argv[1].removeprefix("http://"))
+    Telegram(os.environ["TELEGRAM_BOT_TOKEN"]).serve(address)
+
+
+if __name__ == "__main__":
+    main()

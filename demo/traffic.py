@@ -1,6 +1,5 @@
 """What comes in and what becomes of it: callers, requests, retries, usage. Pure, seeded."""
 
-import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from itertools import accumulate
 
 from demo import catalog, failures
 from demo.catalog import Kind, Model
-from demo.chance import pick
+from demo.chance import around, pick
 from demo.exchange import Attempt, Caller, Ending, Exchange, Usage
 from demo.failures import Failure
 from demo.world import COMMON_ROLE, Channel, World
@@ -180,7 +179,7 @@ def _traits(channel: Channel) -> tuple[float, float]:
     """Give a channel's own failure rate and slowness, which do not change."""
     rng = random.Random(f"channel {channel.id}")
     rate = 0.006 + 0.03 * rng.random() ** 2
-    return (rate * 4 if channel.id % 9 == 0 else rate), math.exp(rng.gauss(0, 0.15))
+    return (rate * 4 if channel.id % 9 == 0 else rate), around(rng, 1, 0.15)
 
 
 def _usage(
@@ -189,12 +188,12 @@ def _usage(
     """Draw what a successful attempt used, and the seconds that it took."""
     if model.kind is Kind.TASK:
         return Usage(0, 0), rng.uniform(0.3, 0.9)
-    first = model.first_token * slowness * math.exp(rng.gauss(0, 0.35))
+    first = around(rng, model.first_token * slowness, 0.35)
     if prompt is not None:
         tokens, completion = int(prompt * rng.uniform(0.8, 1.2)), rng.randrange(20, 60)
         return Usage(tokens, completion), min(first + completion / model.speed, LONGEST)
-    tokens = 8 + int(model.prompt * math.exp(rng.gauss(0, 0.9)))
-    completion = int(model.completion * math.exp(rng.gauss(0, 0.8)))
+    tokens = 8 + int(around(rng, model.prompt, 0.9))
+    completion = int(around(rng, model.completion, 0.8))
     ending = None
     if stream:
         ending = _PLAIN

@@ -42,10 +42,11 @@ CHINESE = {
     "Success rate": "成功率",
     (
         "Completed requests among all attempts of this period. Attempts that failed and were "
-        "tried again elsewhere count; what the caller did wrong and channel tests do not."
+        "tried again elsewhere count; what the caller did wrong and channel tests do not. Empty "
+        "while no failure was ever logged."
     ): (
         "本周期内成功请求占全部尝试的比例。失败后换渠道重试的尝试计入；"
-        "调用方自身的错误和渠道测试不计入。"
+        "调用方自身的错误和渠道测试不计入。网关从未记录过失败时不显示。"
     ),
     "RPM": "每分钟请求数",
     "Completed requests a minute in the last 5 minutes, and a period earlier.": (

@@ -53,7 +53,8 @@ def success(say: Say) -> stat.Panel:
     """Success rate of the range."""
     about = (
         "Completed requests among all attempts of this period. Attempts that failed and were "
-        "tried again elsewhere count; what the caller did wrong and channel tests do not."
+        "tried again elsewhere count; what the caller did wrong and channel tests do not. Empty "
+        "while no failure was ever logged."
     )
     exprs = [measures.success(window) for window in (RANGE, BEFORE)]
     panel = _value(say, "Success rate", about, "percentunit", exprs).decimals(2).max(1)

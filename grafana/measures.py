@@ -95,13 +95,13 @@ def cost_of(quota: Counter, window: Window) -> str:
 
 
 def money(quota: str) -> str:
-    """Turn quota into the currency that the gateway shows, at the latest rate known.
+    """Turn quota into the currency that the gateway shows, at today's rate.
 
-    The gateway too shows what is past at today's rate; history that was read from the log table
-    has no rates of its own.
+    As the gateway does with what is past; history that was read from the log table has no rates
+    of its own.
     """
     per_usd, rate = (
-        f"scalar(max(last_over_time({metric}[1d] @ end())))"
+        f"on () group_left () max({metric} @ end())"
         for metric in ("newapi_quota_per_usd", "newapi_display_currency_per_usd")
     )
     return f"{quota} / {per_usd} * {rate}"
@@ -147,5 +147,7 @@ def _ratio(window: Window, by: tuple[str, ...]) -> str:
 
 
 def _where_failures_are_known(expr: str) -> str:
-    # A gateway that logs no failures would otherwise seem never to fail.
-    return f'{expr} unless on () newapi_metric_unavailable{{metric="{ERRORS.name}"}}'
+    # A gateway that logs no failures would otherwise seem never to fail. One API cannot; New API
+    # does not unless told to, which only shows in that none was ever seen.
+    cannot = f'max(newapi_metric_unavailable{{metric="{ERRORS.name}"}})'
+    return f"{expr} unless on () ({cannot} or max(newapi_error_log_seen) == 0)"

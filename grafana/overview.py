@@ -18,7 +18,7 @@ from grafana.metrics import (
     USER,
     USER_QUOTA,
 )
-from grafana.panels import MONEY, Card, bars, colored, in_currency, lines, pie, ranking
+from grafana.panels import MONEY, Card, bars, colored, in_currency, lines, pie, ranking, with_totals
 from grafana.promql import RANGE, RATE, STEP, WHOLE
 from grafana.queries import now, over_time
 from grafana.style import BAD, GOOD, IDLE, NEUTRAL
@@ -55,7 +55,7 @@ def _tokens_by_model(say: Say) -> timeseries.Panel:
         over_time(f"{each} and on (model) {top}", "{{model}}"),
         over_time(f"sum({each} unless on (model) {top})", say("All others")),
     )
-    return colored(panel, {say("All others"): IDLE})
+    return with_totals(colored(panel, {say("All others"): IDLE}))
 
 
 def _tokens_by_channel(say: Say) -> piechart.Panel:

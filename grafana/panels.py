@@ -161,6 +161,13 @@ def colored(panel: P, colors: Mapping[str, str]) -> P:
     return panel
 
 
+def with_totals(panel: timeseries.Panel) -> timeseries.Panel:
+    """Show beside the bars what each series adds up to."""
+    legend = VizLegendOptions().display_mode(LegendDisplayMode.TABLE).calcs(["sum"])
+    legend = legend.sort_by("Total").sort_desc(True)  # Grafana's name of the sum
+    return panel.legend(legend.placement(LegendPlacement.RIGHT).show_legend(True))
+
+
 def in_currency(panel: P) -> P:
     """Make a panel show money in the currency that the gateway shows."""
     return panel.with_target(currency()).with_transformation(unit_from_currency())

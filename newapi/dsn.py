@@ -12,11 +12,10 @@ EXPECTED = (
     "mysql://..., sqlite:///path, or local"
 )
 
-# The go-sql-driver form, [user[:password]@][net[(address)]]/database[?parameters]. The last slash
-# and the last @ before it separate, so that a password may hold both.
-_GO_MYSQL = re.compile(
-    r"(?s)^(?:(?P<user>[^:]*?)(?::(?P<password>.*))?@)?"
-    r"(?:(?P<net>[a-z0-9]*)(?:\((?P<address>[^)]*)\))?)?/(?P<database>[^/?]*)(?:\?(?P<query>[^/]*))?$"
+# What follows the last @ of the go-sql-driver form,
+# [user[:password]@][net[(address)]]/database[?parameters].
+_GO_PLACE = re.compile(
+    r"(?P<net>[a-z0-9]*)(?:\((?P<address>[^)]*)\))?/(?P<database>[^/?]*)(?:\?(?P<query>[^/]*))?"
 )
 
 # What libpq takes of what may stand in the gateway's URL; the rest is meant for its Go driver.
@@ -25,7 +24,8 @@ _LIBPQ = {
     "options", "target_session_attrs", "keepalives", "keepalives_idle", "gssencmode",
 }  # fmt: skip
 
-_UNSUPPORTED = ("clickhouse://", "tcp://", "http://", "https://")
+_SCHEMES = {"sqlite", "postgres", "postgresql", "mysql", "mariadb"}
+_CLICKHOUSE = {"clickhouse", "tcp", "http", "https"}
 
 
 class DsnError(ValueError):
@@ -50,9 +50,11 @@ def parse_dsn(dsn: str, sqlite_path: str = "one-api.db") -> URL:
     text = dsn.strip()
     if not text or text.startswith("local"):
         return URL.create("sqlite", database=_without_query(sqlite_path))
-    scheme, separator, _ = text.partition("://")
-    if separator and re.fullmatch(r"[a-zA-Z0-9+]+", scheme):
-        return _from_url(text, scheme.lower())
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme.lower() in _SCHEMES:
+        return _from_url(scheme.lower(), rest)
+    if separator and scheme.lower() in _CLICKHOUSE:
+        raise DsnError("ClickHouse is not supported as a log database")
     return _from_go(text)
 
 
@@ -66,11 +68,14 @@ def redacted(url: URL) -> str:
     return f"{kind} {place}/{url.database or ''}"
 
 
-def _from_url(text: str, scheme: str) -> URL:
-    if any(text.lower().startswith(prefix) for prefix in _UNSUPPORTED):
-        raise DsnError("ClickHouse is not supported as a log database")
+def _from_url(scheme: str, rest: str) -> URL:
+    if scheme != "sqlite":  # as in Go, the last @ separates: a password may hold others
+        place, mark, parameters = rest.partition("?")
+        credentials, at, place = place.rpartition("@")
+        credentials = credentials.replace("@", "%40").replace("/", "%2F")
+        rest = f"{credentials}{at}{place}{mark}{parameters}"
     try:
-        url = make_url(text)
+        url = make_url(f"{scheme}://{rest}")
     except (ArgumentError, ValueError):
         raise DsnError("not a URL that can be read") from None
     query = {key: value for key, value in url.query.items() if isinstance(value, str)}
@@ -80,26 +85,28 @@ def _from_url(text: str, scheme: str) -> URL:
         return URL.create("sqlite", database=_without_query(url.database))
     if scheme in {"postgres", "postgresql"}:
         kept = {key: value for key, value in query.items() if key in _LIBPQ}
+        if path := query.get("search_path"):  # a parameter of its own for the gateway's driver
+            escaped = re.sub(r"([\\\s])", r"\\\1", path)
+            kept["options"] = f"{kept.get('options', '')} -csearch_path={escaped}".strip()
         return _server(url, "postgresql+psycopg", 5432, kept)
-    if scheme in {"mysql", "mariadb"}:
-        return _server(url, "mysql+pymysql", 3306, _mysql_query(query))
-    raise DsnError("the scheme of the URL is not known")
+    return _server(url, "mysql+pymysql", 3306, _mysql_query(query))
 
 
 def _server(url: URL, driver: str, port: int, query: Mapping[str, str]) -> URL:
     if not url.database:
         raise DsnError("the URL names no database")
     return URL.create(
-        driver, url.username, url.password, url.host or "localhost", url.port or port,
-        url.database, query,
+        driver, url.username, url.password, url.host or "localhost",
+        _port(port if url.port is None else url.port), url.database, query,
     )  # fmt: skip
 
 
 def _from_go(text: str) -> URL:
+    # The last slash and the last @ before it separate, so that a password may hold both.
     head, slash, tail = text.rpartition("/")
     credentials, _, place = head.rpartition("@")
-    match = _GO_MYSQL.match(f"{place}{slash}{tail}")
-    if not slash or match is None:
+    match = _GO_PLACE.fullmatch(f"{place}{slash}{tail}")
+    if match is None:
         raise DsnError("not a data source name of MySQL")
     user, _, password = credentials.partition(":")
     net, address, database = match["net"] or "tcp", match["address"], unquote(match["database"])
@@ -118,10 +125,16 @@ def _from_go(text: str) -> URL:
 
 
 def _host_port(address: str) -> tuple[str, int]:
-    match = re.fullmatch(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:]*))(?::(?P<port>\d{1,5}))?", address)
+    match = re.fullmatch(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:]*))(?::(?P<port>[0-9]{1,5}))?", address)
     if match is None:
         raise DsnError("the address has not the form host:port")
-    return match["v6"] or match["host"] or "127.0.0.1", int(match["port"] or 3306)
+    return match["v6"] or match["host"] or "127.0.0.1", _port(int(match["port"] or 3306))
+
+
+def _port(number: int) -> int:
+    if not 0 < number < 65536:
+        raise DsnError("the port is not within 1..65535")
+    return number
 
 
 def _mysql_query(query: Mapping[str, str]) -> dict[str, str]:

@@ -129,8 +129,16 @@ def disable_channel(
             raise
         raise NotVerifiedError(f"the write may have been done: {error}") from None
     if channel is not None and not channel.off:
-        raise NotVerifiedError(_in_service(channel, channel_id))
+        raise NotVerifiedError(in_service(channel, channel_id))
     return Outcome(Result.DISABLED, channel)
+
+
+def in_service(channel: ChannelState, channel_id: int) -> str:
+    """Say in one line what both tables say of a channel that should be off."""
+    return (
+        f"channel {channel_id} is still in service: its status is {channel.status}, and "
+        f"{channel.enabled_abilities} of its {channel.abilities} abilities are enabled"
+    )
 
 
 def _switch_off(
@@ -162,15 +170,8 @@ def _untouched(channel: ChannelState | None, channel_id: int) -> Outcome:
     if channel is None:
         return Outcome(Result.NOT_FOUND, None)
     if channel.status == ENABLED:  # it was enabled between the two statements: try again later
-        raise NotVerifiedError(_in_service(channel, channel_id))
+        raise NotVerifiedError(in_service(channel, channel_id))
     return Outcome(Result.ALREADY_DISABLED, channel)
-
-
-def _in_service(channel: ChannelState, channel_id: int) -> str:
-    return (
-        f"channel {channel_id} is still in service: its status is {channel.status}, and "
-        f"{channel.enabled_abilities} of its {channel.abilities} abilities are enabled"
-    )
 
 
 def _read(connection: Connection, schema: Schema, channel_id: int) -> ChannelState | None:

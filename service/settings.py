@@ -134,6 +134,7 @@ def _line(cls: type[Settings], error: ValidationError) -> str:
     expected = field.description or first["msg"]
     if first["type"] == "missing":
         return f"{variable} is not set: expected {expected}"
-    if SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ())):
+    secret = SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
+    if secret or "@" in str(first["input"]):  # a URL may hold a password
         return f"{variable} has a wrong value (not shown): expected {expected}"
     return f"{variable}={first['input']!s}: expected {expected}"

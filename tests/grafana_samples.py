@@ -44,6 +44,8 @@ class Series:
     a_minute: float = 0
     start: float = 0
     instances: tuple[str, ...] = INSTANCES
+    until: int = END
+    """Its last sample."""
 
     def at(self, moment: int) -> float:
         """Its value."""
@@ -72,7 +74,7 @@ def openmetrics() -> Iterator[str]:
         for instance in one.instances:
             labels = {**one.labels, "instance": instance, "job": "newapi"}
             text = ",".join(f'{name}="{value}"' for name, value in labels.items())
-            for moment in range(START, END + 1, STEP):
+            for moment in range(START, one.until + 1, STEP):
                 yield f"{one.name}{{{text}}} {one.at(moment)!r} {moment}\n"
     yield "# EOF\n"
 
@@ -131,8 +133,12 @@ def _spenders() -> Iterator[Series]:
 
 def _inventory() -> Iterator[Series]:
     yield Series("newapi_counted_until_timestamp_seconds", start=END - 20)
+    yield Series("newapi_error_log_seen", start=1)
     yield Series("newapi_quota_per_usd", start=QUOTA_PER_USD)
     yield Series("newapi_display_currency_per_usd", {"currency": "CNY"}, start=CURRENCY)
+    # What the gateway showed before somebody changed it.
+    before = {"currency": "¤"}
+    yield Series("newapi_display_currency_per_usd", before, start=100, until=END - HOUR)
     for number in range(1, CHANNELS + 1):
         channel = {"channel_id": str(number)}
         now = "manually_disabled" if number == 1 else "enabled"

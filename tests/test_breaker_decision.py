@@ -84,6 +84,7 @@ def found(status: int, reason: str | None = "") -> ChannelState:
 
 
 OURS, OTHERS = written_reason("mine", "x"), written_reason("theirs", "x")
+HALF = ChannelState("name", 2, OURS, 4, 2)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,8 @@ OURS, OTHERS = written_reason("mine", "x"), written_reason("theirs", "x")
         (found(2, OURS), TripState.WRITING, Mode.ENFORCE, (Step.KEEP, None)),
         (found(2, OURS), TripState.WRITING, Mode.DRY_RUN, (Step.KEEP, None)),
         (found(3, OURS), TripState.HELD, Mode.ENFORCE, (Step.KEEP, None)),
+        (HALF, TripState.WRITING, Mode.ENFORCE, (Step.UNDONE, None)),
+        (HALF, TripState.HELD, Mode.ENFORCE, (Step.UNDONE, None)),
         (found(2, OTHERS), TripState.WRITING, Mode.ENFORCE, (Step.LEAVE, Reason.OTHER_BREAKER)),
         (found(2), TripState.WRITING, Mode.ENFORCE, (Step.LEAVE, Reason.ALREADY_DISABLED)),
         (found(3, "401"), TripState.PENDING, Mode.ENFORCE, (Step.LEAVE, Reason.ALREADY_DISABLED)),

@@ -1,5 +1,6 @@
 """The words of notices, and their way to the real Alertmanager."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,8 +149,6 @@ def test_a_notice_that_never_arrives_is_given_up_after_a_day(store: Store) -> No
 def test_alertmanager_gets_it_after_it_was_down(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import time
-
     now = int(time.time())
     clock = Clock(now)
     record = Record(store)

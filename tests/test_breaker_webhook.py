@@ -101,6 +101,12 @@ def test_what_is_missing_or_odd_does_not_matter() -> None:
     assert alert.key != make_alert().key
 
 
+def test_a_name_that_prometheus_did_not_find_is_none() -> None:
+    raw = raw_alert()
+    raw["annotations"]["name"] = "<error expanding template: error executing template>"
+    assert parse(json.dumps(webhook(raw)).encode()).alerts[0].name == ""
+
+
 @pytest.mark.parametrize("text", ["", "0", "-7", "7.0", " 7", "٧", "1e3", "9" * 30, "7 OR 1=1"])
 def test_only_a_positive_number_is_a_channel(text: str) -> None:
     assert make_alert(TRIP_LABELS | {"channel_id": text}).channel_id is None

@@ -63,13 +63,13 @@ def test_every_counter_is_the_sum_over_the_log_table_also_after_a_kill(gateway_u
 
 def differences(found: Samples, expected: Samples) -> list[str]:
     """Name every series that is not as expected, missing or too many."""
-    wrong = []
-    for name in COUNTED:
-        have, want = found.get(name, {}), expected.get(name, {})
-        for series in have.keys() | want.keys():
-            if have.get(series) != pytest.approx(want.get(series, 0.0), abs=1e-9, rel=1e-12):
-                wrong.append(f"{name}{dict(series)}: {have.get(series)}, not {want.get(series)}")
-    return wrong
+    return [
+        f"{name}{dict(series)}: {have.get(series)}, not {want.get(series)}"
+        for name in COUNTED
+        for have, want in [(found.get(name, {}), expected.get(name, {}))]
+        for series in have.keys() | want.keys()
+        if have.get(series) != pytest.approx(want.get(series, 0.0), abs=1e-9, rel=1e-12)
+    ]
 
 
 def went_back(before: Samples, after: Samples) -> list[str]:

@@ -1,5 +1,9 @@
 """The servers that the other tests rest on: each starts, answers, stops, and comes back."""
 
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,6 +60,28 @@ def test_leaves_nothing_behind(server: Server) -> None:
     psutil.wait_procs(family, timeout=5)
     assert not any(member.is_running() for member in family)
     assert not server.folder.exists()
+
+
+def test_ends_with_a_test_run_that_is_killed() -> None:
+    program = (
+        "import os, signal\n"
+        "from tests.servers import MariaDB, Postgres\n"
+        "for server in (MariaDB(), Postgres()):\n"
+        "    server.start()\n"
+        "    print(server.pid, server.folder, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    servers = [line.split() for line in run.stdout.splitlines()]
+    assert len(servers) == 2
+    try:
+        wait_until(lambda: not any(psutil.pid_exists(int(pid)) for pid, _ in servers), 15)
+    finally:
+        for _, folder in servers:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_failure_shows_the_log() -> None:

@@ -1,15 +1,16 @@
+# shellcheck shell=bash
 # Packages from the machine's own apt sources, unpacked into .tools/ and not installed:
 # apt's lists and cache are private, its view of what is installed is the machine's.
-# To be sourced; needs $root (the repository). Root is not needed, no service is touched.
+# To be sourced; sets root, the repository. The user root is not needed, no service is touched.
 
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 apt_dir="$root/.tools/apt"
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
 apt_prepare() {
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-        fail "apt-get and dpkg-deb are missing: $1"
+    command -v apt-get >/dev/null || fail "no apt-get here: $1"
     mkdir -p "$apt_dir/state/lists/partial" "$apt_dir/cache/archives/partial"
     cat >"$apt_dir/apt.conf" <<CONF
 #clear APT::Update::Pre-Invoke;
@@ -35,7 +36,8 @@ CONF
     # A source that cannot be reached (often a third party's) only costs a warning:
     # whether the packages are found decides.
     [ -n "$(find "$apt_dir/updated" -mmin -60 2>/dev/null)" ] && return
-    apt_get -qq update >"$apt_dir/update.log" 2>&1 && touch "$apt_dir/updated" || true
+    apt_get -qq update >"$apt_dir/update.log" 2>&1 || true
+    grep -q 'Failed to fetch' "$apt_dir/update.log" || touch "$apt_dir/updated"
 }
 
 apt_get() { LC_ALL=C apt-get -c "$apt_dir/apt.conf" "$@"; }

@@ -3,10 +3,9 @@
 #   tools/servers.sh [prometheus] [alertmanager] [mariadb] [postgres]      (none named: all)
 # Order: the environment's variable, PATH, .tools/. Nothing is installed, enabled or started.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-tools="$root/.tools"
 # shellcheck source=tools/apt.sh
-. "$root/tools/apt.sh"
+. "$(dirname "$0")/apt.sh"
+tools="$root/.tools"
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -103,6 +102,7 @@ relocate_alertmanager() {
 }
 
 wrappers() {
+    # shellcheck disable=SC2016  # for the wrapper, which knows its own root
     local folder prelude='' basedir='--basedir="$root/usr"'
     case $1 in
         prometheus)

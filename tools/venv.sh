@@ -4,9 +4,8 @@
 # Packages come by pip as it is set up on this machine. Where Python lacks ensurepip (Debian's
 # python3-venv is not installed), pip is taken from the distribution's package, unpacked.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=tools/apt.sh
-. "$root/tools/apt.sh"
+. "$(dirname "$0")/apt.sh"
 venv="$root/.venv"
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }

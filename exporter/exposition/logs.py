@@ -28,8 +28,13 @@ _FAILURES = (
 )
 
 
-def unavailable(schema: Schema) -> dict[str, str]:
-    """Give by metric why this gateway's log table cannot tell it."""
+_NONE_SEEN = (
+    "no failed attempt was ever logged; New API logs them only with ERROR_LOG_ENABLED=true"
+)
+
+
+def unavailable(schema: Schema, *, failures_seen: bool) -> dict[str, str]:
+    """Give by metric why this gateway's log table cannot tell it, or has not told it yet."""
     reasons = {
         metric: f"column logs.{column} is missing or not granted"
         for metric, columns in _NEEDS.items()
@@ -38,6 +43,8 @@ def unavailable(schema: Schema) -> dict[str, str]:
     }
     if schema.flavour is Flavour.ONE_API:
         reasons |= dict.fromkeys(_FAILURES, "One API logs no failed attempts")
+    elif not failures_seen:
+        reasons |= dict.fromkeys(_FAILURES, _NONE_SEEN)
     return reasons
 
 
@@ -51,8 +58,9 @@ class LogCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give every family of one moment."""
         schema = self._stock.schema
-        missing = unavailable(schema) if schema is not None else {}
         sums = self._ledger.sums()
+        seen = bool(sums.get("newapi_request_errors_total"))
+        missing = unavailable(schema, failures_seen=seen) if schema is not None else {}
         for metric in LOG_METRICS:
             if metric.name not in missing:
                 yield metric.family(sums)

@@ -38,7 +38,7 @@ class MariaDB(Server):
             "--innodb-buffer-pool-size=64M",
             "--performance-schema=OFF",
         )
-        mysql = ("--mysqlx=OFF", "--skip-log-bin") if self.is_mysql else ()
+        mysql = ("--mysqlx=OFF", "--skip-log-bin", "--secure-file-priv=") if self.is_mysql else ()
         return [
             str(self.binary),
             "--no-defaults",
@@ -47,6 +47,8 @@ class MariaDB(Server):
             "--bind-address=127.0.0.1",
             f"--port={self.port}",
             f"--socket={self.folder}/sock",
+            # Each server empties its folder for temporary tables when it starts.
+            f"--tmpdir={self.folder}",
             f"--pid-file={self.folder}/pid",
             f"--init-file={self.folder}/init.sql",
             "--skip-name-resolve",

@@ -29,7 +29,8 @@ class Postgres(Server):
         self.data = self.folder / "data"
         self.binary = find("postgres")
         self.initdb = find("initdb")
-        self._user = _other_user(str(self.binary)) if os.geteuid() == 0 else []
+        if os.geteuid() == 0:
+            self.as_user = _other_user(str(self.binary))
 
     def command(self) -> list[str]:
         """The program and its arguments."""
@@ -46,15 +47,15 @@ class Postgres(Server):
             *self.options,
         )
         chosen = [argument for setting in settings for argument in ("-c", setting)]
-        return [*self._user, str(self.binary), "-D", str(self.data), "-p", str(self.port), *chosen]
+        return [str(self.binary), "-D", str(self.data), "-p", str(self.port), *chosen]
 
     def prepare(self) -> None:
         """Make the data folder."""
-        if self._user:
+        if self.as_user:
             account = _account()
             os.chown(self.folder, account.pw_uid, account.pw_gid)
         self.run(
-            *self._user,
+            *self.as_user,
             str(self.initdb),
             f"--pgdata={self.data}",
             "--username=postgres",
@@ -105,7 +106,8 @@ def _account() -> pwd.struct_passwd:
 def _other_user(binary: str) -> list[str]:
     """What starts a program as another user than root.
 
-    Where that user cannot reach it (a checkout in /root), it keeps root's right to read.
+    Where that user cannot reach it (a checkout in /root), it keeps root's right to read; the
+    securebit makes access(), with which initdb looks for postgres, respect that.
     """
     program = shutil.which("setpriv")
     if program is None:

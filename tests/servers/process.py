@@ -69,6 +69,7 @@ class Server(ABC):
         self.folder = Path(tempfile.mkdtemp(prefix=f"newapi-{self.name}-"))
         self.port = free_port()
         self.log = self.folder / "log"
+        self.as_user: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._prepared = False
 
@@ -115,7 +116,7 @@ class Server(ABC):
             self._prepared = True
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._leash(), *self.command()],
+                [*self.as_user, *self._leash(), *self.command()],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -168,7 +169,8 @@ class Server(ABC):
     def _leash(self) -> list[str]:
         """What ends the server when the test run itself is killed.
 
-        The kernel does so when the starting *thread* ends, therefore only from the main one.
+        The kernel does so when the starting *thread* ends, therefore only from the main one, and
+        forgets it when the user changes, therefore after that.
         """
         program = shutil.which("setpriv")
         if program is None or threading.current_thread() is not threading.main_thread():

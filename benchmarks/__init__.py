@@ -1,0 +1,1 @@
+"""What is measured, on real servers: `make bench`."""

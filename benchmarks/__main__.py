@@ -1,0 +1,16 @@
+"""Runs all benchmarks and prints what they measured."""
+
+import os
+import platform
+
+from benchmarks import trip
+
+
+def main() -> None:
+    """Measure everything, one benchmark after the other."""
+    print(f"Python {platform.python_version()}, {os.cpu_count()} processors, {platform.machine()}")
+    trip.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""What `newapi-monitor render` writes, checked by the servers' own tools."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers import amtool, promtool
+
+REPOSITORY = Path(__file__).parent.parent
+
+BASE = {"BREAKER_TOKEN": "a-token-of-the-tests", "PATH": os.environ["PATH"]}
+TELEGRAM = {"TELEGRAM_BOT_TOKEN": "1:secret'\"{{ x }}", "TELEGRAM_CHAT_ID": "-1001234567890"}
+
+
+def render(out: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).parent / "newapi-monitor", "render", "--out", out],
+        env={**BASE, **settings},
+        cwd=out.parent,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("telegram", [{}, TELEGRAM], ids=["silent", "telegram"])
+def test_the_servers_take_what_is_rendered(
+    tmp_path: Path, language: str, telegram: dict[str, str]
+) -> None:
+    out = tmp_path / "config"
+    done = render(out, MONITOR_LANG=language, **telegram)
+    assert done.returncode == 0, done.stderr
+    assert ("no TELEGRAM_BOT_TOKEN" in done.stderr) == (not telegram)
+    assert "secret" not in done.stdout + done.stderr
+    promtool("check", "config", out / "prometheus" / "prometheus.yml")
+    amtool("check-config", out / "alertmanager" / "alertmanager.yml")
+    for path in out.rglob("*"):
+        if path.is_file():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    again = render(out, MONITOR_LANG=language, **telegram)
+    assert again.stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"BREAKER_TOKEN": ""}, "BREAKER_TOKEN is not set: expected"),
+        ({**TELEGRAM, "TELEGRAM_CHAT_ID": "group"}, "TELEGRAM_CHAT_ID=group: expected"),
+        ({"TELEGRAM_BOT_TOKEN": "1:x"}, "TELEGRAM_CHAT_ID is not set: expected"),
+        ({"PROMETHEUS_URL": "prometheus"}, "PROMETHEUS_URL=prometheus: expected http://host"),
+        ({"MONITOR_LANG": "fr"}, "MONITOR_LANG=fr: expected en or zh"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(tmp_path: Path, settings: dict[str, str], line: str) -> None:
+    done = render(tmp_path / "config", **settings)
+    assert done.returncode == 2
+    assert done.stderr.startswith(line)
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "receivers"),
+    [
+        ("alertname=NewAPITokenUsageTrip purpose=trip rule=r notify=telegram", "breaker"),
+        ("alertname=NewAPITokenUsage rule=r notify=telegram repeat=6h each=true",
+         "breaker,telegram"),
+        ("alertname=NewAPITokenUsage rule=r notify=telegram repeat=1h each=false",
+         "breaker,telegram"),
+        ("alertname=NewAPITokenUsage rule=r notify=none repeat=1h each=false", "breaker,null"),
+        ("alertname=NewAPIBreakerTripped rule=r target=7", "telegram_once"),
+        ("alertname=NewAPIMonitorWatchdog", "null"),
+        ("alertname=NewAPIMonitorExporterDown", "telegram"),
+    ],
+)  # fmt: skip
+def test_who_gets_what(tmp_path: Path, labels: str, receivers: str) -> None:
+    render(tmp_path / "config", **TELEGRAM)
+    config = tmp_path / "config" / "alertmanager" / "alertmanager.yml"
+    amtool(
+        "config", "routes", "test", f"--config.file={config}",
+        f"--verify.receivers={receivers}", *labels.split(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("tests", sorted((REPOSITORY / "prometheus" / "tests").glob("*.yml")))
+def test_the_rules_fire_and_do_not_fire(tests: Path) -> None:
+    promtool("test", "rules", tests.name, cwd=tests.parent)
+
+
+def test_an_installed_wheel_has_all_its_files(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    wheel = next((tmp_path / "dist").glob("*.whl"))
+    script = (
+        "import sys, deploy.cli, demo.schema, newapi.schema, service.web, pathlib;"
+        f"assert deploy.cli.__file__.startswith({str(wheel)!r}.replace('.whl', '')), sys.path;"
+        "demo.schema.ddl('sqlite', newapi.schema.Flavour.NEW_API);"
+        "service.web.create_app(list, None, {}).jinja_env.get_template('page.html');"
+        "deploy.cli.main(['render', '--out', 'config'])"
+    )
+    unpacked = wheel.with_suffix("")
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, unpacked], check=True)
+    subprocess.run(
+        [sys.executable, "-c", script],
+        env={**BASE, "PYTHONPATH": str(unpacked)},
+        cwd=tmp_path,
+        check=True,
+        timeout=30,
+    )
+    assert (tmp_path / "config" / "grafana" / "dashboards" / "zh" / "overview.json").is_file()
+    assert (tmp_path / "config" / "prometheus" / "rules" / "token_usage.yml").is_file()
+    assert (tmp_path / "config" / "alertmanager" / "templates" / "telegram.tmpl").is_file()
