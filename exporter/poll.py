@@ -121,7 +121,9 @@ class Poller:
         for rows in _missing(connection, table, gaps):
             if rows:
                 self._count(rows, table, self._ledger.position.found(row.id for row in rows))
-        self._ledger.count((), self._ledger.position.expire(now), now)
+        position = self._ledger.position.expire(now)
+        if position != self._ledger.position:
+            self._ledger.count((), position, now)
 
     def _read_pages(self, connection: Connection, table: LogTable) -> None:
         while True:

@@ -7,6 +7,7 @@ appear or 60 s have gone by. A row is thus read either above `last_id` or out of
 the gap in the same step: never twice. Position and totals are saved together.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -36,6 +37,7 @@ class Position:
     last_id: int = 0
     last_created_at: int = 0
     gaps: tuple[Gap, ...] = ()
+    """In order of id."""
 
     def advance(self, rows: Sequence[LogRow], now: float) -> "Position":
         """Go on past rows that were read above last_id, in order of id."""
@@ -51,10 +53,8 @@ class Position:
 
     def found(self, ids: Iterable[int]) -> "Position":
         """Take ids out of the gaps, since their rows were read."""
-        gaps = list(self.gaps)
-        for row_id in sorted(ids):
-            gaps = [piece for gap in gaps for piece in _without(gap, row_id)]
-        return replace(self, gaps=tuple(gaps))
+        taken = sorted(ids)
+        return replace(self, gaps=tuple(p for gap in self.gaps for p in _without(gap, taken)))
 
     def expire(self, now: float) -> "Position":
         """Drop the gaps that have been looked for long enough: they were rolled back."""
@@ -63,13 +63,17 @@ class Position:
 
     def counted(self, row_id: int) -> bool:
         """Tell whether the row of this id has been counted, if there is one."""
-        return row_id <= self.last_id and not any(g.first <= row_id <= g.last for g in self.gaps)
+        above = bisect_right(self.gaps, row_id, key=lambda gap: gap.first)
+        return row_id <= self.last_id and (above == 0 or self.gaps[above - 1].last < row_id)
 
 
-def _without(gap: Gap, row_id: int) -> list[Gap]:
-    if not gap.first <= row_id <= gap.last:
-        return [gap]
-    pieces = (replace(gap, last=row_id - 1), replace(gap, first=row_id + 1))
+def _without(gap: Gap, taken: Sequence[int]) -> list[Gap]:
+    """Give what is left of a gap; `taken` is in order."""
+    pieces, first = [], gap.first
+    for row_id in taken[bisect_left(taken, gap.first) : bisect_right(taken, gap.last)]:
+        pieces.append(Gap(first, row_id - 1, gap.noticed))
+        first = row_id + 1
+    pieces.append(Gap(first, gap.last, gap.noticed) if first > gap.first else gap)
     return [piece for piece in pieces if piece.first <= piece.last]
 
 

@@ -125,7 +125,9 @@ def _from_go(text: str) -> URL:
 
 
 def _host_port(address: str) -> tuple[str, int]:
-    match = re.fullmatch(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:]*))(?::(?P<port>[0-9]{1,5}))?", address)
+    match = re.fullmatch(
+        r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:]*))(?::(?P<port>[0-9]{1,5}))?", address
+    )
     if match is None:
         raise DsnError("the address has not the form host:port")
     return match["v6"] or match["host"] or "127.0.0.1", _port(int(match["port"] or 3306))

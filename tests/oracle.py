@@ -133,7 +133,7 @@ def _newapi(oracle: _Oracle) -> None:
 
 def _errors(oracle: _Oracle) -> None:
     status, code = _json(oracle.dialect, "status_code"), _json(oracle.dialect, "error_code")
-    counts: dict[tuple[object, ...], int] = {}
+    counts: dict[tuple[Any, ...], int] = {}
     for channel, model, source, found, why, n in oracle.rows(
         f"SELECT channel_id, model_name, {_SOURCE}, {status}, {code}, COUNT(*) FROM logs"
         f" WHERE type = 5 GROUP BY channel_id, model_name, {_SOURCE}, {status}, {code}"

@@ -107,7 +107,7 @@ def test_a_url_takes_a_password_with_unencoded_signs_as_go_does(password: str) -
         ("postgres://root:geheim@db:0/db", "1..65535"),
         ("postgres://root:geheim@db:port/db", "not a URL that can be read"),
         ("postgres://root:geheim@db", "names no database"),
-        ("oracle://root:geheim@db/db", ""),
+        ("oracle://root:geheim@db/db", "neither tcp nor unix"),
         ("clickhouse://root:geheim@db/db", "ClickHouse is not supported"),
         ("https://root:geheim@db/db", "ClickHouse is not supported"),
         ("sqlite://", "names no file"),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -116,7 +117,7 @@ def _reason(database: Database, channel: int) -> str:
     return str(json.loads(info or "{}")["status_reason"])
 
 
-def _history(stack: Stack) -> list[dict[str, object]]:
+def _history(stack: Stack) -> list[dict[str, Any]]:
     program = Path(sys.executable).parent / "newapi-breaker"
     state = stack.breaker.settings["BREAKER_STATE"]
     done = subprocess.run(
@@ -126,5 +127,5 @@ def _history(stack: Stack) -> list[dict[str, object]]:
         timeout=30,
         check=True,
     )
-    entries: list[dict[str, object]] = json.loads(done.stdout)
+    entries: list[dict[str, Any]] = json.loads(done.stdout)
     return entries
