@@ -103,6 +103,11 @@ LOG_METRICS: tuple[Counter | Histogram, ...] = (
         (*_CHANNEL_MODEL, "reason"),
         "Streams that ended wrongly.",
     ),
+    Counter(
+        "newapi_failed_requests_total",
+        ("model",),
+        "Requests of which no attempt succeeded, counted 15 minutes after the last attempt.",
+    ),
     *_by("API key", "api_key_id", "api_key"),
     *_by("user", "user_id", "user"),
     Counter(

@@ -1,137 +1,311 @@
 """What has been counted and saved. Only what is saved is shown."""
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from zoneinfo import ZoneInfo
 
+from exporter import departed, today
 from exporter import totals as counting
 from exporter import windows as windowing
-from exporter.position import Position
-from exporter.state import State, StateError
+from exporter.departed import Entity, Subject
+from exporter.failed import Failure, failures
+from exporter.position import Gaps, Position, Step
+from exporter.series import Catalogue, Hold, Series, series_of
+from exporter.state import Changes, State
 from exporter.totals import Labels, Totals
-from exporter.windows import Buckets, Window
+from exporter.windows import Buckets, Cell, Window
 from newapi.events import Event
+
+FAILED = "newapi_failed_requests_total"
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What a number of events adds."""
+
+    delta: Totals = field(default_factory=Totals)
+    cells: Mapping[Cell, int] = field(default_factory=dict)
+    days: today.Days = field(default_factory=dict)
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    settled: Sequence[Failure] = ()
+    entities: Mapping[Subject, Entity | None] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ledger:
-    """Position, totals and windows of one gateway, loaded from a state and kept in it.
+    """Position, totals, days and windows of one gateway, loaded from a state and kept in it.
 
-    A step first saves the sums that it changes, together with the position, and shows them only
-    then: where saving fails the numbers stand still, and the same rows are read again.
+    A step first saves what it changes, together with the position, and shows it only then: where
+    saving fails the numbers stand still, and the same rows are read again.
+
+    Args:
+        state: where everything is kept.
+        zone: of natural days.
+        hold: seconds for which a new series shows 0.
+        limit: series of a metric, beyond which new ones are folded.
+        clock: gives unix seconds.
 
     Raises:
         StateError: the state cannot be read.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(
+        self, state: State, zone: ZoneInfo, hold: float, limit: int, clock: Callable[[], float]
+    ) -> None:
         self._state = state
+        self._clock = clock
         self._lock = threading.Lock()
-        self._totals = Totals(state.sums())
+        self._totals = state.sums()
+        self._catalogue = Catalogue(self._totals.sums, limit)
+        self._hold = Hold(hold, state.held(), clock())
         self._buckets = Buckets(state.cells())
-        self._filled = state.windows()
-        self._windows: tuple[Window, ...] = ()
-        self.position = state.position()
-        self.counting_since = state.counting_since()
+        self._days = state.days()
+        self._failures = {failure.request_id: failure for failure in state.failures()}
+        self._watched: tuple[Window, ...] = ()
+        since = state.noted("counting_since")
+        self.counting_since = None if since is None else float(since)
+        """Unix time at which counting began; None before."""
+        self.calendar = today.Calendar(zone)
+        self.position = state.position() or Position()
+        self.gaps = Gaps(state.gaps())
+        self.entities = state.entities()
+        self.folded: Counter[str] = Counter()
+        """Additions to `other` since start, by metric."""
 
-    def begin(self, position: Position, now: float) -> None:
-        """Set the starting point, once, at unix time `now`.
+    def begin(self, position: Position) -> None:
+        """Set the starting point, or that from which nothing can be lost unseen is counted.
 
         Raises:
             StateError: it cannot be saved.
         """
-        self._state.save(position, {}, {}, counting_since=now)
-        self.position, self.counting_since = position, now
+        now = self._clock()
+        self._commit(Step(position), _Batch(notes={"counting_since": repr(now)}))
+        self.counting_since = now
 
-    def count(self, events: Sequence[Event], position: Position, now: float) -> None:
-        """Count events, and go on to a position, at unix time `now`.
+    def count(self, events: Sequence[Event], step: Step) -> None:
+        """Count events, and go on to where a step leads.
 
         Raises:
             StateError: nothing was counted, since it cannot be saved.
         """
-        delta = counting.fold(events)
-        filled = [window for window in self._windows if window.key in self._filled]
-        cells = windowing.fold(events, filled, now)
-        self._commit(position, delta, cells)
-
-    def watch(self, windows: Iterable[Window]) -> list[Window]:
-        """Set the windows that rules look at; gives those that still have to be filled.
-
-        Raises:
-            StateError: it cannot be saved.
-        """
-        self._windows = tuple({window.key: window for window in windows}.values())
-        wanted = {window.key for window in self._windows}
-        forgotten = self._filled - wanted
-        if forgotten:
-            self._commit(self.position, Totals(), {}, forgotten=forgotten)
-            with self._lock:
-                for key in forgotten:
-                    self._buckets.forget(key)
-            self._filled -= forgotten
-        return [window for window in self._windows if window.key not in self._filled]
-
-    def fill(self, window: Window, events: Iterable[Event], now: float) -> None:
-        """Fill a new window with the events of its period that have been counted before.
-
-        Raises:
-            StateError: it cannot be saved.
-        """
-        cells = windowing.fold(events, [window], now)
-        self._commit(self.position, Totals(), cells, filled=[window.key])
-        self._filled.add(window.key)
-
-    def expire(self, now: float) -> None:
-        """Drop the buckets that have left their windows.
-
-        Raises:
-            StateError: it cannot be saved.
-        """
-        if self.counting_since is None:
+        if not events and step == Step(self.position):
             return
+        now = self._clock()
+        subjects = {("channel", event.channel_id) for event in events}
+        subjects |= {("api_key", event.api_key_id) for event in events}
+        subjects |= {("user", event.user_id) for event in events}
+        batch = _Batch(
+            counting.fold(events),
+            windowing.fold(events, self._watched, now),
+            today.fold(events, self.calendar, now),
+            failures(events),
+            entities=departed.used(self.entities, subjects, now),
+        )
+        self._commit(step, batch)
+
+    def settle(self, due: Sequence[Failure], succeeded: set[str]) -> None:
+        """Count those of the due failures whose request did not succeed after all.
+
+        Raises:
+            StateError: it cannot be saved.
+        """
+        delta = Totals()
+        for failure in due:
+            if failure.request_id not in succeeded:
+                delta.add(FAILED, (failure.model,), 1)
+        self._commit(Step(self.position), _Batch(delta, settled=due))
+
+    def pending(self) -> list[Failure]:
+        """Give the failures that are yet to be settled."""
+        return list(self._failures.values())
+
+    def compare(self, existing: Mapping[Subject, Mapping[str, str]]) -> None:
+        """Note what exists now; what was deleted long ago goes, with its series.
+
+        Raises:
+            StateError: it cannot be saved.
+        """
+        changed = departed.compare(self.entities, existing, self._clock())
+        if changed and self.counting_since is not None:
+            self._commit(Step(self.position), _Batch(entities=changed))
+
+    def exposed(self) -> None:
+        """Note that the numbers can be seen from now on."""
         with self._lock:
-            edges = {window.key: self._buckets.expire(window, now) for window in self._windows}
-        self._commit(self.position, Totals(), {}, expired=edges)
+            self._hold.restart(self._clock())
+
+    def release(self) -> None:
+        """Let the new series show their values that showed 0 for long enough.
+
+        Raises:
+            StateError: it cannot be saved.
+        """
+        due = self._hold.due(self._clock())
+        if due:
+            self._state.save(Changes(Step(self.position), released=due))
+            with self._lock:
+                self._hold.release(due)
 
     def sums(self) -> dict[str, dict[Labels, int]]:
-        """Give a copy of all sums, of one moment."""
+        """Give a copy of all sums of one moment, as they may be seen."""
         with self._lock:
-            return {metric: dict(values) for metric, values in self._totals.sums.items()}
+            sums = self._totals.sums
+            return {metric: self._hold.shown(metric, values) for metric, values in sums.items()}
 
-    def used(self, window: Window, now: float) -> dict[str, int] | None:
-        """Give tokens by target in a window; None while it is not complete."""
-        if window.key not in self._filled:
-            return None
+    def series(self) -> dict[str, int]:
+        """Give the number of series by metric."""
         with self._lock:
-            return dict(self._buckets.used(window, now))
+            return self._catalogue.counts()
 
-    def _commit(
-        self,
-        position: Position,
-        delta: Totals,
-        cells: Mapping[windowing.Cell, int],
-        *,
-        filled: Iterable[str] = (),
-        forgotten: Iterable[str] = (),
-        expired: Mapping[str, int] | None = None,
+    def today(self) -> dict[str, dict[Labels, int]]:
+        """Give a copy of the sums of today."""
+        day = self.calendar_day()
+        with self._lock:
+            sums = self._days[day].sums if day in self._days else {}
+            return {metric: dict(values) for metric, values in sums.items()}
+
+    def calendar_day(self) -> date:
+        """Give the natural day of this moment."""
+        return today.Calendar(self.calendar.zone).day(self._clock())
+
+    def used(self, window: Window) -> dict[str, int]:
+        """Give tokens by target in a window until now."""
+        with self._lock:
+            return dict(self._buckets.used(window, self._clock()))
+
+    def watch(
+        self, windows: Iterable[Window], *, keep: Iterable[Window], notes: Mapping[str, str]
     ) -> None:
-        if self.counting_since is None:
-            raise StateError("counting has not begun")
-        known = self._totals.sums
+        """Set the windows that rules look at; all that was counted in others but `keep` goes.
+
+        Raises:
+            StateError: it cannot be saved.
+        """
+        kept = {window.key for window in keep}
+        self._state.forget_windows(kept, notes)
+        with self._lock:
+            self._buckets.forget_but(kept)
+        self._watched = tuple({window.key: window for window in windows}.values())
+
+    def clear_days(self) -> None:
+        """Forget what was counted by day.
+
+        Raises:
+            StateError: it cannot be saved.
+        """
+        self._state.clear_days()
+        with self._lock:
+            self._days.clear()
+
+    def fill(self, events: Sequence[Event], windows: Iterable[Window], *, days: bool) -> None:
+        """Add events that had been counted before to windows and days that are being filled.
+
+        Raises:
+            StateError: it cannot be saved.
+        """
+        now = self._clock()
+        batch = _Batch(
+            cells=windowing.fold(events, windows, now),
+            days=today.fold(events, self.calendar, now) if days else {},
+        )
+        self._commit(Step(self.position), batch)
+
+    def note(self, notes: Mapping[str, str]) -> None:
+        """Keep further values by name.
+
+        Raises:
+            StateError: it cannot be saved.
+        """
+        self._commit(Step(self.position), _Batch(notes=notes))
+
+    def noted(self, key: str) -> str | None:
+        """Give a further value of the state by name."""
+        return self._state.noted(key)
+
+    def expire(self) -> None:
+        """Drop the buckets that have left their windows, and the days that are over.
+
+        Raises:
+            StateError: it cannot be saved.
+        """
+        now, day = self._clock(), self.calendar_day()
+        with self._lock:
+            edges = {window.key: self._buckets.expire(window, now) for window in self._watched}
+            self._days = {d: totals for d, totals in self._days.items() if d >= day}
+        self._state.expire(edges, day)
+
+    def _commit(self, step: Step, batch: _Batch) -> None:
+        now = self._clock()
+        delta, folded = self._catalogue.admit(batch.delta)
+        new = self._catalogue.new(delta)
+        held = new if self._hold.seconds > 0 else set()
+        gone = [subject for subject, entity in batch.entities.items() if entity is None]
+        dropped = self._of(gone)
         self._state.save(
-            position,
-            {
-                metric: {
-                    labels: known.get(metric, {}).get(labels, 0) + amount
-                    for labels, amount in values.items()
-                }
-                for metric, values in delta.sums.items()
-            },
-            {cell: self._buckets.get(cell) + amount for cell, amount in cells.items()},
-            counting_since=self.counting_since,
-            filled=filled,
-            forgotten=forgotten,
-            expired=expired,
+            Changes(
+                step,
+                sums=_added(self._totals, delta),
+                held=held,
+                released={series_of(*sum_key) for sum_key in dropped},
+                dropped=dropped,
+                cells={c: self._buckets.get(c) + n for c, n in batch.cells.items()},
+                days={d: _added(self._days.get(d), totals) for d, totals in batch.days.items()},
+                failures=batch.failures.values(),
+                settled=batch.settled,
+                entities=batch.entities,
+                notes=batch.notes,
+            )
         )
         with self._lock:
             self._totals.merge(delta)
-            self._buckets.merge(cells)
-            self.position = position
+            self._drop(dropped)
+            self._catalogue.add(new)
+            self._hold.begin(held, now)
+            self._buckets.merge(batch.cells)
+            for day, totals in batch.days.items():
+                self._days.setdefault(day, Totals()).merge(totals)
+            self._failures |= batch.failures
+            for failure in batch.settled:
+                self._failures.pop(failure.request_id, None)
+            self._note(batch.entities)
+            self.folded.update(folded)
+            self.position = step.position
+            self.gaps.apply(step)
+
+    def _note(self, entities: Mapping[Subject, Entity | None]) -> None:
+        for subject, entity in entities.items():
+            if entity is None:
+                self.entities.pop(subject, None)
+            else:
+                self.entities[subject] = entity
+
+    def _of(self, gone: Sequence[Subject]) -> list[Series]:
+        """Give the sums that belong to what is forgotten."""
+        if not gone:
+            return []
+        return [
+            (metric, labels)
+            for metric, values in self._totals.sums.items()
+            for labels in values
+            if departed.concerns(metric, labels, gone)
+        ]
+
+    def _drop(self, sums: Iterable[Series]) -> None:
+        series = set()
+        for metric, labels in sums:
+            del self._totals.sums[metric][labels]
+            series.add(series_of(metric, labels))
+        self._catalogue.remove(series)
+        self._hold.release(series)
+
+
+def _added(known: Totals | None, delta: Totals) -> dict[str, dict[Labels, int]]:
+    """Give the new values of the sums that a delta changes."""
+    have = known.sums if known is not None else {}
+    return {
+        metric: {labels: have.get(metric, {}).get(labels, 0) + n for labels, n in values.items()}
+        for metric, values in delta.sums.items()
+    }

@@ -1,20 +1,21 @@
 """Reads what is new in the log table, page by page, and has it counted."""
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection
 
+from exporter.failed import due as due_failures
+from exporter.fill import Filler
 from exporter.ledger import Ledger
-from exporter.position import Gap, Position
+from exporter.position import Gap, Position, Step, advance, time_of
 from exporter.state import StateError
 from exporter.status import Status
 from exporter.windows import Window
 from newapi.database import Database, DatabaseError, Fault
 from newapi.events import Event, read_event
 from newapi.logs import LogTable
-from newapi.rows import LogRow, LogType
+from newapi.rows import LogRow
 from newapi.schema import inspect
 from service.log import OncePerMinute
 
@@ -29,6 +30,9 @@ IDS = 500
 INSPECT_EVERY = 300
 """Seconds after which the columns are looked at again: the gateway may have been upgraded."""
 
+FILL_FOR = 0.5
+"""Seconds of a poll that may go into filling windows."""
+
 
 class Poller:
     """Follows the log table of one gateway.
@@ -36,6 +40,7 @@ class Poller:
     Args:
         database: where the log table is.
         ledger: where rows are counted.
+        filler: fills new windows.
         status: what is told how it goes.
         clock: gives unix seconds.
     """
@@ -44,27 +49,33 @@ class Poller:
         self,
         database: Database,
         ledger: Ledger,
+        filler: Filler,
         status: Status,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._ledger = ledger
+        self._filler = filler
         self._status = status
         self._clock = clock
         self._said = OncePerMinute(log)
         self._table: LogTable | None = None
         self._inspected = float("-inf")
+        self._windows: list[Window] | None = None
+        self._continued = ledger.counting_since is not None
+        """Whether this is the first poll after a restart."""
+
+    def follow(self, windows: Iterable[Window]) -> None:
+        """Set the windows that rules look at, from the next poll on."""
+        self._windows = list(windows)
 
     def poll(self) -> None:
         """Read up to the end of the table; what fails is noted and tried again next time."""
         started = self._clock()
         try:
             with self._database.connect() as connection:
-                table = self._inspect(connection, started)
-                if self._ledger.counting_since is None:
-                    self._begin(connection, table, started)
-                self._reread_gaps(connection, table)
-                self._read_pages(connection, table)
+                self._read(connection, self._inspect(connection, started))
+            self._ledger.release()
         except DatabaseError as error:
             if error.fault is Fault.MISSING:
                 self._table = None
@@ -74,103 +85,128 @@ class Poller:
         else:
             self._status.works("log")
             self._status.works("state")
+            if not self._status.caught_up:
+                self._ledger.exposed()
             self._status.caught_up = True
             self._status.counted_until = started
         self._status.last_poll = self._clock()
         self._status.poll_seconds = self._status.last_poll - started
-
-    def fill(self, windows: Sequence[Window]) -> None:
-        """Fill new windows from the log table, an hour of it at a time.
-
-        Raises:
-            DatabaseError: the log table cannot be read.
-            StateError: a window cannot be saved.
-        """
-        for window in windows:
-            now = self._clock()
-            with self._database.connect() as connection:
-                table = self._inspect(connection, now)
-                events = self._past(connection, table, window.edge(now), int(now) + 1)
-                self._ledger.fill(window, events, now)
-
-    def _past(
-        self, connection: Connection, table: LogTable, start: int, end: int
-    ) -> Iterator[Event]:
-        """Give the requests of a time that have been counted: the others are yet to be read."""
-        position = self._ledger.position
-        for begin in range(start, end, 3600):
-            rows = table.since(connection, begin, min(begin + 3600, end), [LogType.CONSUME])
-            yield from _events([row for row in rows if position.counted(row.id)], table)
 
     def _inspect(self, connection: Connection, now: float) -> LogTable:
         if self._table is None or now - self._inspected >= INSPECT_EVERY:
             self._table, self._inspected = LogTable(inspect(connection)), now
         return self._table
 
-    def _begin(self, connection: Connection, table: LogTable, now: float) -> None:
-        row_id, created_at = table.newest(connection)
-        self._ledger.begin(Position(row_id, created_at), now)
-        log.info("counting begins after log row %d", row_id)
+    def _read(self, connection: Connection, table: LogTable) -> None:
+        if self._ledger.counting_since is None:
+            row_id, created_at = table.newest(connection)
+            tail = ((row_id, created_at),) if row_id else ()
+            self._ledger.begin(Position(row_id, created_at, tail))
+            log.info("counting begins after log row %d", row_id)
+        self._reread_gaps(connection, table)
+        self._read_pages(connection, table)
+        self._settle(connection, table)
+        if self._windows is not None:
+            self._filler.plan(self._windows)
+            self._windows = None
+        self._filler.work(connection, table, self._clock() + FILL_FOR)
 
     def _reread_gaps(self, connection: Connection, table: LogTable) -> None:
         """Look once more for the rows of ids that were skipped."""
-        gaps = self._ledger.position.gaps
+        ledger, now = self._ledger, self._clock()
+        gaps = ledger.gaps.due(now)
         if not gaps:
             return
-        now = self._clock()
         for rows in _missing(connection, table, gaps):
-            if rows:
-                self._count(rows, table, self._ledger.position.found(row.id for row in rows))
-        position = self._ledger.position.expire(now)
-        if position != self._ledger.position:
-            self._ledger.count((), position, now)
+            self._count(rows, table, ledger.gaps.found(ledger.position, rows, now))
+        ledger.count((), ledger.gaps.looked(ledger.position, now))
 
     def _read_pages(self, connection: Connection, table: LogTable) -> None:
         while True:
-            position, now = self._ledger.position, self._clock()
-            rows = table.after(connection, position.last_id, PAGE)
+            now = self._clock()
+            rows = self._next(connection, table)
             if rows:
-                self._count(rows, table, position.advance(rows, now))
-            elif self._went_back(connection, table):
-                continue
+                self._count(rows, table, advance(self._ledger.position, rows, now))
             if len(rows) < PAGE:
                 self._status.lag_rows = 0
                 return
             newest, _ = table.newest(connection)
             self._status.lag_rows = max(newest - self._ledger.position.last_id, 0)
 
-    def _went_back(self, connection: Connection, table: LogTable) -> bool:
-        """Tell whether ids started again below the position, and go back to where they did."""
-        position = self._ledger.position
-        newest, _ = table.newest(connection)
-        if newest >= position.last_id:
-            return False
-        first = table.first_after(connection, position.last_created_at)
-        last_id = newest if first is None else first - 1
-        log.warning(
-            "the newest log row is %d and was %d: the table was emptied or restored; going on"
-            " after row %d", newest, position.last_id, last_id,
-        )  # fmt: skip
-        self._ledger.count((), Position(last_id, position.last_created_at), self._clock())
-        return first is not None
+    def _next(self, connection: Connection, table: LogTable) -> list[LogRow]:
+        """Read the next page; the last row that was read is read again, to see that it is there.
 
-    def _count(self, rows: Sequence[LogRow], table: LogTable, position: Position) -> None:
-        self._ledger.count(list(_events(rows, table)), position, self._clock())
+        Where it is not, rows were deleted behind us, or ids have started again.
+        """
+        position = self._ledger.position
+        anchor, continued, self._continued = position.anchor, self._continued, False
+        if anchor is None:
+            return table.after(connection, position.last_id, PAGE)
+        rows = table.after(connection, position.last_id - 1, PAGE + 1)
+        if rows and (rows[0].id, time_of(rows[0])) == anchor:
+            return rows[1:]
+        if continued:
+            # What was deleted while nobody looked may never have been counted, and a state from
+            # a backup may know less than was shown before: say that counting begins anew.
+            log.warning("log row %d, the last that was counted, is gone", position.last_id)
+            self._ledger.begin(position)
+        self._find_again(connection, table, position)
+        return table.after(connection, self._ledger.position.last_id, PAGE)
+
+    def _find_again(self, connection: Connection, table: LogTable, position: Position) -> None:
+        """Go back to where ids started again, if they did.
+
+        What was counted and is still there are rows of the tail. Where none is left, the table
+        was emptied, or a backup from before the tail was restored: rows that were not counted
+        are then those created since the newest that was.
+        """
+        newest, _ = table.newest(connection)
+        if newest == 0:
+            return
+        tail = dict(position.tail)
+        present = table.among(connection, tail)
+        counted = [row.id for row in present if tail[row.id] == time_of(row)]
+        first = table.first_since(connection, position.last_created_at)
+        if counted:
+            last_id = max(counted)
+        elif first is not None and first <= position.last_id:
+            last_id = first - 1
+        else:
+            last_id = min(newest, position.last_id)
+        if last_id != position.last_id:
+            log.warning(
+                "the log table was emptied or restored: going on after row %d, not %d",
+                last_id, position.last_id,
+            )  # fmt: skip
+            kept = tuple(pair for pair in position.tail if pair[0] <= last_id and counted)
+            again = Position(last_id, position.last_created_at, kept)
+            self._ledger.count((), Step(again, removed=self._ledger.gaps.all()))
+
+    def _settle(self, connection: Connection, table: LogTable) -> None:
+        """Count the requests of which no attempt succeeded, once that is sure."""
+        due = due_failures(self._ledger.pending(), self._clock())
+        for start in range(0, len(due), IDS):
+            some = due[start : start + IDS]
+            ids = [failure.request_id for failure in some]
+            won = table.succeeded(connection, ids) if table.tells_requests else set()
+            self._ledger.settle(some, won)
+
+    def _count(self, rows: Sequence[LogRow], table: LogTable, step: Step) -> None:
+        if not rows:
+            return
+        self._ledger.count(_events(rows, table), step)
         status = self._status
         status.rows_read += len(rows)
-        times = [row.created_at for row in rows if isinstance(row.created_at, int)]
-        status.newest_created_at = max([status.newest_created_at, *times])
+        status.newest_created_at = max(status.newest_created_at, *map(time_of, rows))
 
     def _fail(self, part: str, kind: str, message: str) -> None:
         self._status.failed(part, kind, message)
         self._said.warning(message, self._clock())
 
 
-def _events(rows: Sequence[LogRow], table: LogTable) -> Iterator[Event]:
-    for row in rows:
-        event = read_event(row, table.flavour)
-        if event is not None:
-            yield event
+def _events(rows: Sequence[LogRow], table: LogTable) -> list[Event]:
+    read = (read_event(row, table.flavour) for row in rows)
+    return [event for event in read if event is not None]
 
 
 def _missing(
@@ -179,9 +215,12 @@ def _missing(
     """Read the rows that are in gaps: single ids by list, long gaps by range."""
     ids: list[int] = []
     for gap in gaps:
-        if gap.last - gap.first < IDS:
-            ids.extend(range(gap.first, gap.last + 1))
-        else:
-            yield table.within(connection, gap.first, gap.last)
+        first = gap.first
+        if gap.last - first < IDS:
+            ids.extend(range(first, gap.last + 1))
+            continue
+        while rows := table.within(connection, first, gap.last, PAGE):
+            yield rows
+            first = rows[-1].id + 1
     for start in range(0, len(ids), IDS):
         yield table.among(connection, ids[start : start + IDS])

@@ -2,23 +2,32 @@
 
 Why every row is counted once: an id is given when a transaction inserts, but its row is seen only
 when that commits, so a row may appear below ids that were read already (newapi.md 5). All ids
-between two rows that were read are therefore remembered as a gap, and looked for until they
-appear or 60 s have gone by. A row is thus read either above `last_id` or out of a gap, and leaves
-the gap in the same step: never twice. Position and totals are saved together.
+between two rows that were read are therefore remembered as a gap and looked for until they appear
+or 60 seconds have gone by since the gap was noticed. The last look comes after those 60 seconds,
+however long nobody could look. A row is thus read either above `last_id` or out of a gap, and
+leaves the gap in the same step; and each step is saved together with what it counted.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from newapi.rows import LogRow
 
-PATIENCE = 60
-"""Seconds for which a row may stay invisible after one with a higher id was seen."""
+LOOKS = (2, 6, 14, 30, 61)
+"""Ages of a gap, in seconds, at which it is looked for. A row may stay invisible for 60 seconds
+after one with a higher id was seen; most appear within the first few."""
 
-SETTLED = 600
-"""Seconds; a gap below a row older than this is not waited for: its time passed long ago, however
-far the clocks of the gateway's nodes are apart."""
+OLD = 600
+"""Seconds; a gap below a row that is older than this is looked for once, at the last of these
+ages: while a backlog is read there may be very many, and hardly any will ever fill."""
+
+AHEAD = 3600
+"""Seconds by which a row's time may lie after now: the clocks of a gateway's nodes differ. What is
+further off is no time at all."""
+
+TAIL = 200
+"""Rows that are remembered by id and time, to tell the table that was read from another."""
 
 
 @dataclass(frozen=True)
@@ -28,54 +37,143 @@ class Gap:
     first: int
     last: int
     noticed: float
+    looked: float = 0.0
+    """The age, in seconds, at which it was looked for last; not saved."""
+
+    def due(self, now: float) -> bool:
+        """Tell whether it is time to look again."""
+        age = now - self.noticed
+        return any(self.looked < look <= age for look in LOOKS)
+
+    def expired(self, now: float) -> bool:
+        """Tell whether a look at this moment is the last: the ids were rolled back or never."""
+        return now - self.noticed >= LOOKS[-1]
 
 
 @dataclass(frozen=True)
 class Position:
-    """All rows up to `last_id` have been counted but those in the gaps."""
+    """All rows up to `last_id` have been counted but those in gaps."""
 
     last_id: int = 0
     last_created_at: int = 0
-    gaps: tuple[Gap, ...] = ()
-    """In order of id."""
+    """Unix seconds of the newest time that was read with these rows."""
+    tail: tuple[tuple[int, int], ...] = ()
+    """Id and created_at of all rows that were read from the first of these ids on, in order."""
 
-    def advance(self, rows: Sequence[LogRow], now: float) -> "Position":
-        """Go on past rows that were read above last_id, in order of id."""
+    @property
+    def anchor(self) -> tuple[int, int] | None:
+        """The last row that was read; None where there is nothing to hold the table to."""
+        return self.tail[-1] if self.tail else None
+
+    def past(self, rows: Sequence[LogRow], now: float) -> "Position":
+        """Give the position behind rows that were read above last_id, in order of id."""
         if not rows:
             return self
-        gaps = list(self.gaps)
-        previous = self.last_id
-        for row in rows:
-            if row.id > previous + 1 and now - _time(row) < SETTLED:
-                gaps.append(Gap(previous + 1, row.id - 1, now))
-            previous = row.id
-        return Position(previous, _time(rows[-1]), tuple(gaps))
+        read = tuple((row.id, time_of(row)) for row in rows[-TAIL:])
+        return Position(rows[-1].id, self._newest(rows, now), (*self.tail, *read)[-TAIL:])
 
-    def found(self, ids: Iterable[int]) -> "Position":
-        """Take ids out of the gaps, since their rows were read."""
-        taken = sorted(ids)
-        return replace(self, gaps=tuple(p for gap in self.gaps for p in _without(gap, taken)))
+    def between(self, rows: Sequence[LogRow], now: float) -> "Position":
+        """Give the same position with rows remembered that were read out of gaps."""
+        late = {(row.id, time_of(row)) for row in rows if self.tail and row.id > self.tail[0][0]}
+        tail = tuple(sorted({*self.tail, *late}))
+        return replace(self, last_created_at=self._newest(rows, now), tail=tail)
 
-    def expire(self, now: float) -> "Position":
-        """Drop the gaps that have been looked for long enough: they were rolled back."""
-        kept = tuple(gap for gap in self.gaps if now - gap.noticed <= PATIENCE)
-        return self if len(kept) == len(self.gaps) else replace(self, gaps=kept)
-
-    def counted(self, row_id: int) -> bool:
-        """Tell whether the row of this id has been counted, if there is one."""
-        above = bisect_right(self.gaps, row_id, key=lambda gap: gap.first)
-        return row_id <= self.last_id and (above == 0 or self.gaps[above - 1].last < row_id)
+    def _newest(self, rows: Sequence[LogRow], now: float) -> int:
+        """Give the newest time that was read; one far ahead of now is none."""
+        times = (time_of(row) for row in rows)
+        return max([self.last_created_at, *(time for time in times if time < now + AHEAD)])
 
 
-def _without(gap: Gap, taken: Sequence[int]) -> list[Gap]:
-    """Give what is left of a gap; `taken` is in order."""
-    pieces, first = [], gap.first
-    for row_id in taken[bisect_left(taken, gap.first) : bisect_right(taken, gap.last)]:
-        pieces.append(Gap(first, row_id - 1, gap.noticed))
-        first = row_id + 1
-    pieces.append(Gap(first, gap.last, gap.noticed) if first > gap.first else gap)
-    return [piece for piece in pieces if piece.first <= piece.last]
+@dataclass(frozen=True)
+class Step:
+    """A move to another position, with the gaps that come and go."""
+
+    position: Position
+    added: tuple[Gap, ...] = ()
+    removed: tuple[Gap, ...] = ()
 
 
-def _time(row: LogRow) -> int:
+def advance(position: Position, rows: Sequence[LogRow], now: float) -> Step:
+    """Go on past rows that were read above last_id, in order of id, at unix time `now`."""
+    gaps = []
+    previous = position.last_id
+    for row in rows:
+        if row.id > previous + 1:
+            old = now - time_of(row) > OLD
+            gaps.append(Gap(previous + 1, row.id - 1, now, LOOKS[-2] if old else 0.0))
+        previous = row.id
+    return Step(position.past(rows, now), added=tuple(gaps))
+
+
+class Gaps:
+    """The gaps that are looked for, none touching another."""
+
+    def __init__(self, gaps: Iterable[Gap] = ()) -> None:
+        self._by_first = {gap.first: gap for gap in gaps}
+        self._sorted: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self._by_first)
+
+    def __contains__(self, row_id: int) -> bool:
+        return self._around(row_id) is not None
+
+    def all(self) -> tuple[Gap, ...]:
+        """Give all gaps."""
+        return tuple(self._by_first.values())
+
+    def due(self, now: float) -> list[Gap]:
+        """Give the gaps that it is time to look for."""
+        return [gap for gap in self._by_first.values() if gap.due(now)]
+
+    def found(self, position: Position, rows: Sequence[LogRow], now: float) -> Step:
+        """Take ids out of their gaps, since their rows were read at unix time `now`."""
+        pieces: dict[Gap, list[Gap]] = {}
+        for row in sorted(rows, key=lambda row: row.id):
+            whole = self._around(row.id)
+            if whole is not None:
+                rest = pieces.get(whole, [whole])
+                pieces[whole] = [piece for gap in rest for piece in _without(gap, row.id)]
+        left = tuple(piece for rest in pieces.values() for piece in rest)
+        return Step(position.between(rows, now), added=left, removed=tuple(pieces))
+
+    def looked(self, position: Position, now: float) -> Step:
+        """Note that the gaps that were due have been looked for; the expired ones go."""
+        due = self.due(now)
+        for gap in due:
+            if not gap.expired(now):
+                self._by_first[gap.first] = replace(gap, looked=now - gap.noticed)
+        return Step(position, removed=tuple(gap for gap in due if gap.expired(now)))
+
+    def apply(self, step: Step) -> None:
+        """Carry out what a step, once saved, says of the gaps."""
+        self._sorted = None
+        for gap in step.removed:
+            del self._by_first[gap.first]
+        for gap in step.added:
+            self._by_first[gap.first] = gap
+
+    def copy(self) -> "Gaps":
+        """Give the same gaps once more."""
+        return Gaps(self._by_first.values())
+
+    def _around(self, row_id: int) -> Gap | None:
+        if self._sorted is None:
+            self._sorted = sorted(self._by_first)
+        index = bisect_right(self._sorted, row_id) - 1
+        if index < 0:
+            return None
+        gap = self._by_first[self._sorted[index]]
+        return gap if row_id <= gap.last else None
+
+
+def time_of(row: LogRow) -> int:
+    """Give a row's created_at, unix seconds; 0 where it holds none."""
     return row.created_at if isinstance(row.created_at, int) else 0
+
+
+def _without(gap: Gap, row_id: int) -> list[Gap]:
+    if not gap.first <= row_id <= gap.last:
+        return [gap]
+    pieces = (replace(gap, last=row_id - 1), replace(gap, first=row_id + 1))
+    return [piece for piece in pieces if piece.first <= piece.last]

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from exporter.rules import Rule, RulesError, load_rules, read_rules
+from exporter.rules import Rule, RulesError, read_rules, read_text
 from exporter.status import Status
 
 log = logging.getLogger(__name__)
@@ -25,44 +25,48 @@ class Rulebook:
         """Whether the last reading found no mistake."""
         self._copy = copy
         self._status = status
-        self._text: str | None = None
-        self._begun = False
+        self._seen: tuple[str | None, str] | None = None
+        """The text that was read last, and why it could not be read."""
 
     def refresh(self) -> bool:
         """Read the file if it has changed; tells whether the rules are others now."""
-        text = self._read()
-        if self._begun and text == self._text:
+        text, problem = self._read()
+        if self._seen == (text, problem):
             return False
-        first, self._begun, self._text = not self._begun, True, text
+        first, self._seen = self._seen is None, (text, problem)
         before = self.rules
-        try:
-            self.rules = load_rules(self.path)
-        except RulesError as error:
-            self.good = False
+        if not problem:
+            try:
+                self.rules = read_rules(text or "", str(self.path))
+            except RulesError as error:
+                problem = str(error)
+        self.good = not problem
+        if problem:
             self._status.errors["rules"] += 1
             if first:
                 self.rules = self._last_good()
-            log.warning("%s; the last good rules stay in force (%d)", error, len(self.rules))
+            log.warning("%s; the last good rules stay in force (%d)", problem, len(self.rules))
         else:
-            self.good = True
             self._keep(text)
             log.info("%d alert rules in %s", len(self.rules), self.path)
         return first or self.rules != before
 
-    def _read(self) -> str | None:
+    def _read(self) -> tuple[str | None, str]:
         try:
-            return self.path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return None
+            return read_text(self.path), ""
+        except RulesError as error:
+            return None, str(error)
 
     def _last_good(self) -> tuple[Rule, ...]:
         try:
-            return read_rules(self._copy.read_text(encoding="utf-8"), str(self._copy))
-        except (OSError, RulesError):
+            return read_rules(read_text(self._copy) or "", str(self._copy))
+        except RulesError:
             return ()
 
     def _keep(self, text: str | None) -> None:
+        written = self._copy.with_suffix(".new")
         try:
-            self._copy.write_text(text or "", encoding="utf-8")
+            written.write_text(text or "", encoding="utf-8")
+            written.replace(self._copy)
         except OSError as error:
             log.warning("%s: no copy of the rules is kept: %s", self._copy, error.strerror)

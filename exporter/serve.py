@@ -9,6 +9,8 @@ from exporter.exposition.inventory import InventoryCollector
 from exporter.exposition.logs import LogCollector
 from exporter.exposition.monitor import MonitorCollector
 from exporter.exposition.pages import page
+from exporter.exposition.today import TodayCollector
+from exporter.fill import Filler
 from exporter.ledger import Ledger
 from exporter.poll import Poller
 from exporter.rulebook import Rulebook
@@ -17,7 +19,7 @@ from exporter.state import State, StateError
 from exporter.status import Status
 from exporter.stock import Stock
 from exporter.windows import Window
-from newapi.database import Database, DatabaseError
+from newapi.database import Database
 from service.jobs import Jobs
 from service.settings import SettingError
 from service.web import Exposition, Page, create_app, serve
@@ -43,26 +45,29 @@ class Exporter:
             self.logs = Database(settings.log_database(), statement_timeout=timeout)
         try:
             self.state = State(settings.exporter_state)
-            self.ledger = Ledger(self.state)
+            self.ledger = Ledger(
+                self.state,
+                settings.tz,
+                settings.new_series_hold,
+                settings.max_series_per_metric,
+                time.time,
+            )
         except StateError as error:
             raise SettingError(f"EXPORTER_STATE: {error}") from None
         self.status = Status()
         self.rulebook = Rulebook(
             settings.alerts_file, settings.exporter_state / "alerts.yml", self.status
         )
-        self.stock = Stock(self.database, self.logs, self.status)
-        self.poller = Poller(self.logs, self.ledger, self.status)
+        self.stock = Stock(self.database, self.logs, self.ledger, self.status, time.time)
+        self.filler = Filler(self.ledger, time.time)
+        self.poller = Poller(self.logs, self.ledger, self.filler, self.status, time.time)
         self._settings = settings
-        self._unfilled: list[Window] = []
 
     def poll(self) -> None:
         """Follow the rules, then the log table."""
         if self.rulebook.refresh():
-            windows = [Window.of(rule) for rule in self.rulebook.rules]
-            self._unfilled = self.ledger.watch(windows)
+            self.poller.follow(Window.of(rule) for rule in self.rulebook.rules)
         self.poller.poll()
-        if self._unfilled and "log" not in self.status.troubles:
-            self._fill()
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT.
@@ -73,10 +78,13 @@ class Exporter:
         settings = self._settings
         render = page(
             LogCollector(self.ledger, self.stock),
-            InventoryCollector(self.stock),
+            TodayCollector(self.ledger, self.filler, self.stock),
+            InventoryCollector(self.stock, self.ledger),
             MonitorCollector(self.ledger, self.status, settings.tz.key),
         )
-        render_alerts = page(AlertCollector(self.rulebook, self.ledger, self.status, self.stock))
+        render_alerts = page(
+            AlertCollector(self.rulebook, self.ledger, self.filler, self.status, self.stock)
+        )
 
         def metrics(accept: str) -> Exposition | None:
             return render(accept) if self.status.caught_up else None
@@ -88,8 +96,8 @@ class Exporter:
             self.status.reasons, self._page, {"/metrics": metrics, "/metrics/alerts": alerts}
         )
         jobs = Jobs()
-        jobs.every(settings.poll_interval, self.stock.read)
         jobs.every(settings.poll_interval, self.poll)
+        jobs.every(settings.poll_interval, self.stock.read)
         jobs.every(EXPIRE_EVERY, self._expire)
         try:
             serve(
@@ -103,21 +111,9 @@ class Exporter:
         log.info("serving %s, reading %s, days in %s", url, self.logs.name, self._settings.tz.key)
         jobs.start()
 
-    def _fill(self) -> None:
-        try:
-            while self._unfilled:
-                self.poller.fill(self._unfilled[:1])
-                self._unfilled.pop(0)
-        except DatabaseError as error:
-            self.status.failed("windows", error.fault.value, f"windows of rules: {error}")
-        except StateError as error:
-            self.status.failed("windows", "state", f"windows of rules: {error}")
-        else:
-            self.status.works("windows")
-
     def _expire(self) -> None:
         try:
-            self.ledger.expire(time.time())
+            self.ledger.expire()
         except StateError as error:
             self.status.failed("state", "state", f"state: {error}")
 

@@ -31,6 +31,12 @@ class ExporterSettings(Settings):
     poll_interval: Annotated[int, Field(ge=1, le=300)] = Field(
         2, description="whole seconds, 1 to 300"
     )
+    new_series_hold: Annotated[float, Field(ge=0, le=3600)] = Field(
+        20, description="seconds, 0 to 3600"
+    )
+    max_series_per_metric: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
+        20_000, description="a whole number, 1 to 10000000"
+    )
     db_statement_timeout: Annotated[float, Field(gt=0, le=300)] = Field(
         10, description="seconds, above 0, at most 300"
     )

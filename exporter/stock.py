@@ -1,9 +1,11 @@
 """Reads the gateway's inventory and options from time to time, and holds what was read last."""
 
 import logging
-import time
 from collections.abc import Callable
 
+from exporter.departed import present
+from exporter.ledger import Ledger
+from exporter.state import StateError
 from exporter.status import Status
 from newapi.database import Database, DatabaseError
 from newapi.inventory import Inventory, read_inventory
@@ -23,6 +25,7 @@ class Stock:
     Args:
         database: where channels, tokens, users, abilities and options are.
         logs: where the log table is, which tells the flavour.
+        ledger: what is told what exists, so that it remembers what is deleted.
         status: what is told how it goes.
         clock: gives unix seconds.
     """
@@ -31,8 +34,9 @@ class Stock:
         self,
         database: Database,
         logs: Database,
+        ledger: Ledger,
         status: Status,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self.inventory: Inventory | None = None
         self.options: Options | None = None
@@ -40,6 +44,7 @@ class Stock:
         """Columns of the log table's database."""
         self._database = database
         self._logs = logs
+        self._ledger = ledger
         self._status = status
         self._clock = clock
         self._said = OncePerMinute(log)
@@ -58,11 +63,16 @@ class Stock:
                 inventory = read_inventory(connection, tables, schema.flavour, now)
                 tables.require("options", "key", "value")
                 options = read_options(connection)
+            self._ledger.compare(present(inventory))
+        except StateError as error:
+            self._status.failed("state", "state", f"state: {error}")
+            return
         except DatabaseError as error:
             message = f"inventory: {error}"
             self._status.failed("inventory", error.fault.value, message)
             self._said.warning(message, now)
             return
         self.schema, self.inventory, self.options = schema, inventory, options
-        self._read_at = now
+        if self._ledger.counting_since is not None:
+            self._read_at = now
         self._status.works("inventory")

@@ -6,9 +6,11 @@ and the one that is being filled: so it is exact at the edges of the buckets, an
 than was used in the period.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from exporter.position import AHEAD
 from exporter.rules import EVERY, PERIODS, Rule
 from newapi.events import Event
 from newapi.rows import LogType
@@ -35,7 +37,7 @@ class Window:
     @property
     def key(self) -> str:
         """What names it in the state: the same window of another rule has the same."""
-        return f"{self.scope}|{self.period}|{','.join(self.targets)}"
+        return f"{self.scope}|{self.period}|{json.dumps(self.targets)}"
 
     @property
     def width(self) -> int:
@@ -67,11 +69,11 @@ def fold(events: Iterable[Event], windows: Iterable[Window], now: float) -> dict
     cells: dict[Cell, int] = {}
     edges = [(window, window.key, window.width, window.edge(now)) for window in windows]
     for event in events:
-        if event.type is not LogType.CONSUME:
-            continue
         tokens = event.prompt + event.completion
+        if event.type is not LogType.CONSUME or not tokens:
+            continue
         for window, key, width, edge in edges:
-            if event.created_at < edge or not tokens:
+            if not edge <= event.created_at < now + AHEAD:
                 continue
             target = window.target(event)
             if target is not None:
@@ -100,18 +102,20 @@ class Buckets:
 
     def used(self, window: Window, now: float) -> Iterator[tuple[str, int]]:
         """Give each target that was ever seen in a window and what it used in it until now."""
-        edge = window.edge(now)
-        for target, buckets in list(self._cells.get(window.key, {}).items()):
-            yield target, sum(n for start, n in list(buckets.items()) if start >= edge)
+        self.expire(window, now)
+        for target, buckets in self._cells.get(window.key, {}).items():
+            yield target, sum(buckets.values())
 
-    def forget(self, window: str) -> None:
-        """Drop a window that no rule looks at any more."""
-        self._cells.pop(window, None)
+    def forget_but(self, windows: Iterable[str]) -> None:
+        """Drop all windows but those of these keys."""
+        kept = set(windows)
+        self._cells = {key: cells for key, cells in self._cells.items() if key in kept}
 
     def expire(self, window: Window, now: float) -> int:
         """Drop the buckets before the window; gives the edge before which none is left."""
         edge = window.edge(now)
         for buckets in self._cells.get(window.key, {}).values():
-            for start in [start for start in buckets if start < edge]:
-                del buckets[start]
+            if buckets and min(buckets) < edge:
+                for start in [start for start in buckets if start < edge]:
+                    del buckets[start]
         return edge

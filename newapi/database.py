@@ -162,6 +162,11 @@ def _sqlite(url: URL, statement_timeout: float, writable: bool, common: dict[str
     file = f"file:{quote(str(url.database))}?mode={'rw' if writable else 'ro'}&uri=true"
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 5}, **common)
 
+    @event.listens_for(engine, "connect")
+    def tolerate(connection: Any, _: Any) -> None:
+        # SQLite keeps whatever bytes the gateway gave it as text.
+        connection.text_factory = lambda text: text.decode(errors="replace")
+
     @event.listens_for(engine, "before_cursor_execute")
     def limit(connection: Connection, *_: Any) -> None:
         deadline = time.monotonic() + statement_timeout

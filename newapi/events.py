@@ -39,6 +39,8 @@ class Event(NamedTuple):
     """How a stream ended wrongly; '' where it did not."""
     category: Category | None
     """Why an attempt failed; None for other types."""
+    request_id: str
+    """What a request's failed attempts and its success share; '' where it is not known."""
     adjusted: tuple[str, ...]
     """A reason for each value that could not be counted as it stood."""
 
@@ -115,6 +117,7 @@ def read_event(row: LogRow, flavour: Flavour) -> Event | None:
         first_token_ms=first_token,
         broken=broken,
         category=_category(reader, other) if kind is LogType.ERROR else None,
+        request_id=row.request_id if isinstance(row.request_id, str) else "",
         adjusted=tuple(reader.adjusted),
     )
 

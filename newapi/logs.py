@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import func as sql
 
-from newapi.rows import LogRow
+from newapi.rows import LogRow, LogType
 from newapi.schema import Flavour, Schema
 
 _REQUIRED = ("id", "created_at", "type", "channel_id", "model_name", "quota")
@@ -32,6 +32,8 @@ class LogTable:
     def __init__(self, schema: Schema) -> None:
         schema.require("logs", *_REQUIRED)
         self.flavour = schema.flavour
+        self.tells_requests = schema.has("logs", "request_id")
+        """Whether rows say which request they belong to."""
         self._id: ColumnElement[Any] = column("id")
         self._rows = self._select(schema)
         self._after = (
@@ -45,9 +47,9 @@ class LogTable:
         found = connection.execute(self._after, {"after": row_id, "rows": limit})
         return [LogRow._make(row) for row in found.fetchall()]
 
-    def within(self, connection: Connection, first: int, last: int) -> list[LogRow]:
-        """Read the rows whose id is first..last, both included."""
-        statement = self._rows.where(self._id.between(first, last)).order_by(self._id)
+    def within(self, connection: Connection, first: int, last: int, limit: int) -> list[LogRow]:
+        """Read the first `limit` rows whose id is first..last, both included, in order of id."""
+        statement = self._rows.where(self._id.between(first, last)).order_by(self._id).limit(limit)
         return [LogRow._make(row) for row in connection.execute(statement).fetchall()]
 
     def among(self, connection: Connection, ids: Iterable[int]) -> list[LogRow]:
@@ -56,16 +58,27 @@ class LogTable:
         return [LogRow._make(row) for row in connection.execute(statement).fetchall()]
 
     def since(
-        self, connection: Connection, start: int, end: int, types: Sequence[int]
+        self, connection: Connection, start: int, end: int, types: Sequence[int], limit: int
     ) -> list[LogRow]:
-        """Read the rows of these types with start <= created_at < end (unix seconds).
+        """Read at most `limit` rows of these types with start <= created_at < end (unix seconds).
 
         The index (created_at, type) exists in every version of both gateways.
         """
         created_at: ColumnElement[Any] = column("created_at")
         kind: ColumnElement[Any] = column("type")
-        statement = self._rows.where(created_at >= start, created_at < end, kind.in_(types))
-        return [LogRow._make(row) for row in connection.execute(statement).fetchall()]
+        chosen = self._rows.where(created_at >= start, created_at < end, kind.in_(types))
+        return [LogRow._make(row) for row in connection.execute(chosen.limit(limit)).fetchall()]
+
+    def succeeded(self, connection: Connection, requests: Iterable[str]) -> set[str]:
+        """Give those of these request ids that have a completed request."""
+        request_id: ColumnElement[Any] = column("request_id")
+        kind: ColumnElement[Any] = column("type")
+        statement = (
+            select(request_id)
+            .select_from(table("logs"))
+            .where(request_id.in_(list(requests)), kind == LogType.CONSUME.value)
+        )
+        return {str(found) for found in connection.execute(statement).scalars()}
 
     def newest(self, connection: Connection) -> tuple[int, int]:
         """Give id and created_at of the row with the highest id; (0, 0) where there is none."""
@@ -78,11 +91,11 @@ class LogTable:
         row = connection.execute(statement).fetchone()
         return (0, 0) if row is None else (int(row[0]), int(row[1] or 0))
 
-    def first_after(self, connection: Connection, time: int) -> int | None:
-        """Give the lowest id of the rows with created_at above `time`; None without any."""
+    def first_since(self, connection: Connection, time: int) -> int | None:
+        """Give the lowest id of the rows with created_at >= `time`; None without any."""
         created_at: ColumnElement[Any] = column("created_at")
         lowest: ColumnElement[Any] = sql.min(self._id)
-        statement = select(lowest).select_from(table("logs")).where(created_at > time)
+        statement = select(lowest).select_from(table("logs")).where(created_at >= time)
         row_id = connection.execute(statement).scalar()
         return None if row_id is None else int(row_id)
 

@@ -48,6 +48,8 @@ class LogRow(NamedTuple):
     duration: Any
     """Seconds (New API, use_time) or milliseconds (One API, elapsed_time)."""
     is_stream: Any
+    request_id: Any
+    """The same in all rows of one request, '' or NULL before v0.10.8."""
     other: Any
     """A JSON object as text, '' or NULL; a missing column reads as NULL."""
 

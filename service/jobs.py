@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from schedule import Scheduler
 
@@ -48,5 +48,13 @@ class Jobs:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._follow_clock()
             self._scheduler.run_pending()
-            self._stop.wait(max(self._scheduler.idle_seconds or 0.05, 0.01))
+            self._stop.wait(min(max(self._scheduler.idle_seconds or 0.05, 0.01), 1))
+
+    def _follow_clock(self) -> None:
+        """Run at once what lies further ahead than its interval: the clock was set back."""
+        now = datetime.now()  # noqa: DTZ005
+        for job in self._scheduler.jobs:
+            if job.next_run is not None and job.next_run - now > timedelta(seconds=job.interval):
+                job.next_run = now

@@ -26,7 +26,8 @@ class OncePerMinute:
         self._said: dict[str, float] = {}
 
     def warning(self, message: str, now: float) -> None:
-        """Log the message unless the same one was logged within 60 s before `now` (seconds)."""
-        if now - self._said.get(message, float("-inf")) >= 60:
-            self._said = {m: t for m, t in self._said.items() if now - t < 60} | {message: now}
+        """Log the message unless the same one was logged within 60 s of `now` (seconds)."""
+        self._said = {m: t for m, t in self._said.items() if abs(now - t) < 60}
+        if message not in self._said:
+            self._said[message] = now
             self._log.warning(message)

@@ -103,6 +103,8 @@ def serve(app: Flask, address: Address, *, threads: int, started: Callable[[str]
         )
     except OSError as error:
         raise SettingError(f"cannot listen on {address}: {error.strerror or error}") from None
+    except ValueError:  # what waitress makes of a name that it cannot look up
+        raise SettingError(f"cannot listen on {address}: no such host") from None
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         sys.exit(0)
@@ -127,7 +129,9 @@ def _expose(render: Callable[[str], Exposition | None], ready: Reasons) -> Respo
 
 
 def _refuse(error: HTTPException) -> Response:
-    return _text(f"{error.description}\n", error.code or 500)
+    response = _text(f"{error.description}\n", error.code or 500)
+    response.headers.extend(h for h in error.get_headers() if h[0] != "Content-Type")
+    return response
 
 
 def _fail(error: Exception) -> Response:

@@ -35,9 +35,10 @@ def _number(dialect: str, expression: str) -> str:
 
 
 class _Oracle:
-    def __init__(self, connection: Connection, dialect: str) -> None:
+    def __init__(self, connection: Connection, dialect: str, table: str) -> None:
         self.connection = connection
         self.dialect = dialect
+        self.table = table
         self.samples: Samples = {}
 
     def rows(self, sql: str) -> list[Any]:
@@ -52,7 +53,7 @@ class _Oracle:
         limits = [str(ms / 1000) for ms in bounds]
         counts = ", ".join(f"SUM(CASE WHEN {value} <= {b} THEN 1 ELSE 0 END)" for b in limits)
         for channel, model, total, seconds, *row in self.rows(
-            f"SELECT channel_id, model_name, COUNT(*), SUM({value}), {counts} FROM logs"
+            f"SELECT channel_id, model_name, COUNT(*), SUM({value}), {counts} FROM {self.table}"
             f" WHERE type = 2 AND NOT ({_TEST}) AND {where} GROUP BY channel_id, model_name"
         ):
             labels = {"channel_id": channel, "model": model}
@@ -64,7 +65,7 @@ class _Oracle:
     def by(self, column: str, label: str, name: str) -> None:
         for who, n, prompt, completion, quota in self.rows(
             f"SELECT {column}, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens), SUM(quota)"
-            f" FROM logs WHERE type = 2 GROUP BY {column}"
+            f" FROM {self.table} WHERE type = 2 GROUP BY {column}"
         ):
             self.put(f"newapi_{name}_requests_total", n, **{label: who})
             self.put(f"newapi_{name}_tokens_total", prompt, **{label: who, "direction": "prompt"})
@@ -75,20 +76,25 @@ class _Oracle:
             )
             self.put(f"newapi_{name}_quota_total", quota, **{label: who})
         for who, n in self.rows(
-            f"SELECT {column}, COUNT(*) FROM logs WHERE type = 5 GROUP BY {column}"
+            f"SELECT {column}, COUNT(*) FROM {self.table} WHERE type = 5 GROUP BY {column}"
         ):
             self.put(f"newapi_{name}_errors_total", n, **{label: who})
 
 
-def newapi_sums(dsn: str) -> Samples:
-    """Give every counter and histogram over a New API log table, by SQL."""
-    return _ask(dsn, _newapi)
+def newapi_sums(dsn: str, table: str = "logs") -> Samples:
+    """Give every counter and histogram over a New API log table, by SQL.
+
+    Args:
+        dsn: the gateway's database.
+        table: the log table, or one of the same columns.
+    """
+    return _ask(dsn, table, _newapi)
 
 
-def _ask(dsn: str, fill: Callable[[_Oracle], None]) -> Samples:
+def _ask(dsn: str, table: str, fill: Callable[[_Oracle], None]) -> Samples:
     database = Database(parse_dsn(dsn), statement_timeout=60)
     with database.connect() as connection:
-        oracle = _Oracle(connection, database.dialect)
+        oracle = _Oracle(connection, database.dialect, table)
         fill(oracle)
     database.close()
     return oracle.samples
@@ -98,7 +104,7 @@ def _newapi(oracle: _Oracle) -> None:
     cached = _number(oracle.dialect, f"COALESCE({_json(oracle.dialect, 'cache_tokens')}, '0')")
     for channel, model, prompt, completion, quota, from_cache in oracle.rows(
         "SELECT channel_id, model_name, SUM(prompt_tokens), SUM(completion_tokens), SUM(quota),"
-        f" SUM({cached}) FROM logs WHERE type = 2 GROUP BY channel_id, model_name"
+        f" SUM({cached}) FROM {oracle.table} WHERE type = 2 GROUP BY channel_id, model_name"
     ):
         labels = {"channel_id": channel, "model": model}
         oracle.put("newapi_tokens_total", prompt, **labels, direction="prompt")
@@ -106,13 +112,13 @@ def _newapi(oracle: _Oracle) -> None:
         oracle.put("newapi_quota_total", quota, **labels)
         oracle.put("newapi_cached_tokens_total", from_cache, **labels)
     for channel, model, source, n in oracle.rows(
-        f"SELECT channel_id, model_name, {_SOURCE}, COUNT(*) FROM logs WHERE type = 2"
+        f"SELECT channel_id, model_name, {_SOURCE}, COUNT(*) FROM {oracle.table} WHERE type = 2"
         f" GROUP BY channel_id, model_name, {_SOURCE}"
     ):
         labels = {"channel_id": channel, "model": model, "source": source}
         oracle.put("newapi_requests_total", n, **labels)
     for channel, model, quota in oracle.rows(
-        "SELECT channel_id, model_name, SUM(quota) FROM logs WHERE type = 6"
+        f"SELECT channel_id, model_name, SUM(quota) FROM {oracle.table} WHERE type = 6"
         " GROUP BY channel_id, model_name"
     ):
         oracle.put("newapi_quota_refunded_total", quota, channel_id=channel, model=model)
@@ -135,7 +141,7 @@ def _errors(oracle: _Oracle) -> None:
     status, code = _json(oracle.dialect, "status_code"), _json(oracle.dialect, "error_code")
     counts: dict[tuple[Any, ...], int] = {}
     for channel, model, source, found, why, n in oracle.rows(
-        f"SELECT channel_id, model_name, {_SOURCE}, {status}, {code}, COUNT(*) FROM logs"
+        f"SELECT channel_id, model_name, {_SOURCE}, {status}, {code}, COUNT(*) FROM {oracle.table}"
         f" WHERE type = 5 GROUP BY channel_id, model_name, {_SOURCE}, {status}, {code}"
     ):
         kind = category(int(found or 0), why).value
@@ -151,7 +157,7 @@ def _broken(oracle: _Oracle) -> None:
     end = _json(oracle.dialect, "stream_status", "end_reason")
     reason = f"CASE WHEN {end} IN ('done', 'eof', 'handler_stop') THEN 'chunk_error' ELSE {end} END"
     for channel, model, why, n in oracle.rows(
-        f"SELECT channel_id, model_name, {reason}, COUNT(*) FROM logs"
+        f"SELECT channel_id, model_name, {reason}, COUNT(*) FROM {oracle.table}"
         f" WHERE type = 2 AND {status} = 'error' GROUP BY channel_id, model_name, {reason}"
     ):
         labels = {"channel_id": channel, "model": model, "reason": why}

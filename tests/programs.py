@@ -36,6 +36,7 @@ class Program(Server):
         self.settings = {
             self.listens: f"127.0.0.1:{self.port}",
             self.keeps: str(self.folder / "state"),
+            "NEW_SERIES_HOLD": "0",
             **settings,
         }
 

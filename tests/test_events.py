@@ -23,7 +23,7 @@ def row(**values: Any) -> LogRow:
     plain = LogRow(
         id=1, created_at=1_800_000_000, type=2, channel_id=7, model_name="gpt-4o", user_id=3,
         token_id=11, token_name="laptop", quota=1500, prompt_tokens=100, completion_tokens=20,
-        duration=4, is_stream=True, other='{"frt":350.5,"cache_tokens":60}',
+        duration=4, is_stream=True, request_id="r1", other='{"frt":350.5,"cache_tokens":60}',
     )  # fmt: skip
     return plain._replace(**values)
 
@@ -38,7 +38,8 @@ def test_a_completed_request_is_read_with_all_that_it_says() -> None:
     assert read() == Event(
         type=LogType.CONSUME, created_at=1_800_000_000, channel_id=7, model="gpt-4o", user_id=3,
         api_key_id=11, source=Source.USER, quota=1500, prompt=100, completion=20, cached=60,
-        duration_ms=4000, first_token_ms=350, broken="", category=None, adjusted=(),
+        duration_ms=4000, first_token_ms=350, broken="", category=None,
+        request_id="r1", adjusted=(),
     )  # fmt: skip
 
 
@@ -244,9 +245,9 @@ OTHER = (
     OTHER,
     st.sampled_from(Flavour),
 )
-@example(2, ["1e-999999999"] * 11, '{"frt":1e-320}', NEW_API)
-@example(2, [Decimal("NaN")] * 11, '{"frt":NaN,"cache_tokens":Infinity}', NEW_API)
-@example(5, ["9" * 100_000] * 11, '{"status_code":1e400}', NEW_API)
+@example(2, ["1e-999999999"] * 12, '{"frt":1e-320}', NEW_API)
+@example(2, [Decimal("NaN")] * 12, '{"frt":NaN,"cache_tokens":Infinity}', NEW_API)
+@example(5, ["9" * 100_000] * 12, '{"status_code":1e400}', NEW_API)
 def test_garbage_in_any_column_never_raises_and_never_counts_negative(
     kind: object, values: Sequence[object], other: object, flavour: Flavour
 ) -> None:

@@ -6,85 +6,153 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.position import PATIENCE, SETTLED, Gap, Position
+from exporter.position import AHEAD, LOOKS, OLD, TAIL, Gap, Gaps, Position, advance
 from newapi.rows import LogRow
 
 NOW = 1_800_000_000
+PATIENCE = LOOKS[-1]
 
 
 def rows(*ids: int, at: object = NOW) -> list[LogRow]:
-    return [LogRow(number, at, *([None] * 12)) for number in ids]
+    return [LogRow(number, at, *([None] * 13)) for number in ids]
+
+
+class Reader:
+    """A position with its gaps, moved on as the ledger does."""
+
+    def __init__(self, last_id: int = 0) -> None:
+        self.position = Position(last_id, NOW)
+        self.gaps = Gaps()
+
+    def advance(self, *ids: int, at: object = NOW, now: float = NOW) -> None:
+        step = advance(self.position, rows(*ids, at=at), now)
+        self.position = step.position
+        self.gaps.apply(step)
+
+    def found(self, *ids: int, now: float = NOW) -> None:
+        step = self.gaps.found(self.position, rows(*ids), now)
+        self.position = step.position
+        self.gaps.apply(step)
+
+    def looked(self, now: float) -> None:
+        self.gaps.apply(self.gaps.looked(self.position, now))
+
+    def ranges(self) -> list[tuple[int, int]]:
+        return sorted((gap.first, gap.last) for gap in self.gaps.all())
 
 
 def test_ids_that_were_skipped_are_looked_for_until_they_appear() -> None:
-    position = Position(10, NOW).advance(rows(11, 14, 15, 20), NOW)
-    assert (position.last_id, position.last_created_at) == (20, NOW)
-    assert [(gap.first, gap.last) for gap in position.gaps] == [(12, 13), (16, 19)]
-    position = position.found([17])
-    assert [(gap.first, gap.last) for gap in position.gaps] == [(12, 13), (16, 16), (18, 19)]
-    position = position.found([12, 13, 16])
-    assert [(gap.first, gap.last) for gap in position.gaps] == [(18, 19)]
-    assert position.last_id == 20
+    reader = Reader(10)
+    reader.advance(11, 14, 15, 20)
+    assert reader.position.last_id == 20
+    assert reader.ranges() == [(12, 13), (16, 19)]
+    reader.found(17)
+    assert reader.ranges() == [(12, 13), (16, 16), (18, 19)]
+    reader.found(12, 13, 16)
+    assert reader.ranges() == [(18, 19)]
+    assert reader.position.last_id == 20
 
 
 def test_what_is_not_in_a_gap_cannot_be_found() -> None:
-    position = Position(10, NOW, (Gap(5, 6, NOW),))
-    assert position.found([4, 7, 10]) == position
+    reader = Reader(10)
+    reader.advance(12)
+    reader.found(9, 10, 12, 13)
+    assert reader.ranges() == [(11, 11)]
 
 
 def test_a_gap_is_given_up_after_its_patience_and_not_before() -> None:
-    position = Position(10, NOW).advance(rows(12), NOW)
-    assert position.expire(NOW + PATIENCE) is position
-    assert position.expire(NOW + PATIENCE + 1).gaps == ()
+    reader = Reader(10)
+    reader.advance(12)
+    for age in range(PATIENCE):
+        reader.looked(NOW + age)
+        assert reader.ranges() == [(11, 11)]
+    reader.looked(NOW + PATIENCE)
+    assert reader.ranges() == []
 
 
-def test_a_gap_below_an_old_row_is_not_waited_for() -> None:
-    old = rows(20, at=NOW - SETTLED)
-    assert Position(10).advance(old, NOW) == Position(20, NOW - SETTLED)
-    assert Position(10).advance(rows(20, at=NOW - SETTLED + 1), NOW).gaps != ()
+def test_a_gap_is_looked_for_now_and_then() -> None:
+    reader = Reader(10)
+    reader.advance(12)
+    looks = []
+    for age in range(PATIENCE + 1):
+        if reader.gaps.due(NOW + age):
+            looks.append(age)
+            reader.looked(NOW + age)
+    assert tuple(looks) == LOOKS
 
 
-@pytest.mark.parametrize("at", [None, "yesterday", b"x"])
-def test_a_row_without_a_time_is_passed(at: object) -> None:
-    assert Position(10, NOW).advance(rows(11, at=at), NOW) == Position(11, 0)
+def test_a_gap_below_an_old_row_is_looked_for_once_at_the_end() -> None:
+    reader = Reader(10)
+    reader.advance(12, at=NOW - OLD - 1)
+    assert not reader.gaps.due(NOW + PATIENCE - 1)
+    assert reader.gaps.due(NOW + PATIENCE)
+
+
+def test_a_gap_that_was_saved_is_looked_for_even_if_its_time_is_over() -> None:
+    gaps = Gaps([Gap(1, 3, NOW)])
+    assert gaps.due(NOW + 1_000_000)
+    assert 2 in gaps
+    assert 4 not in gaps
+
+
+@pytest.mark.parametrize("at", [None, "yesterday", b"x", NOW + AHEAD])
+def test_a_row_without_a_time_of_use_is_passed(at: object) -> None:
+    step = advance(Position(10, NOW), rows(11, at=at), NOW)
+    assert (step.position.last_id, step.position.last_created_at) == (11, NOW)
+
+
+def test_the_last_rows_are_remembered_with_those_that_came_late() -> None:
+    reader = Reader()
+    reader.advance(*range(2, TAIL + 102))
+    assert reader.position.tail[0] == (102, NOW)
+    reader.advance(500, at=NOW + 1)
+    reader.found(400)
+    assert reader.position.anchor == (500, NOW + 1)
+    assert (400, NOW) in reader.position.tail
+    reader.found(1)
+    assert reader.position.tail[0][0] > 1
 
 
 def test_nothing_read_changes_nothing() -> None:
-    position = Position(10, NOW, (Gap(5, 6, NOW),))
-    assert position.advance([], NOW) is position
+    position = Position(10, NOW)
+    step = advance(position, [], NOW)
+    assert step.position is position
+    assert step.added == step.removed == ()
 
 
 @given(st.sets(st.integers(1, 40)), st.sets(st.integers(1, 40)))
 def test_a_row_is_either_counted_or_looked_for(first: set[int], late: set[int]) -> None:
-    position = Position(0, 0).advance(rows(*sorted(first)), NOW)
-    found = {number for number in late if number not in first and number < position.last_id}
-    position = position.found(found)
+    reader = Reader()
+    reader.advance(*sorted(first))
+    found = {n for n in late if n not in first and n < reader.position.last_id}
+    reader.found(*found)
     for number in range(1, 42):
-        below = number <= position.last_id
-        assert position.counted(number) == (below and (number in first or number in found))
-    in_gaps = [n for gap in position.gaps for n in range(gap.first, gap.last + 1)]
+        below = number <= reader.position.last_id
+        counted = below and number not in reader.gaps
+        assert counted == (below and (number in first or number in found))
+    in_gaps = [n for first_id, last in reader.ranges() for n in range(first_id, last + 1)]
     assert len(in_gaps) == len(set(in_gaps))
-    assert list(position.gaps) == sorted(position.gaps, key=lambda gap: gap.first)
 
 
-class _Table:
+class _Table(Reader):
     """A log table whose transactions commit in an order of their own, and its reader."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.visible: set[int] = set()
-        self.position = Position()
         self.counted: Counter[int] = Counter()
 
     def poll(self, now: float, page: int) -> None:
         """Read as the poller does: the gaps first, then page by page."""
-        wanted = [n for gap in self.position.gaps for n in range(gap.first, gap.last + 1)]
+        wanted = [n for gap in self.gaps.due(now) for n in range(gap.first, gap.last + 1)]
         found = sorted(self.visible.intersection(wanted))
         self.counted.update(found)
-        self.position = self.position.found(found).expire(now)
+        self.found(*found, now=now)
+        self.looked(now)
         while True:
             above = sorted(n for n in self.visible if n > self.position.last_id)[:page]
             self.counted.update(above)
-            self.position = self.position.advance(rows(*above, at=int(now)), now)
+            self.advance(*above, at=int(now), now=now)
             if len(above) < page:
                 return
 
@@ -114,15 +182,15 @@ def test_each_row_is_counted_once_whatever_the_order_of_commits(
     table.poll(begun + 3 * PATIENCE, page)
     committed = {number for numbers in commits.values() for number in numbers}
     assert table.counted == Counter(committed)
-    assert table.position.gaps == ()
+    assert table.ranges() == []
 
 
 def test_gaps_without_end_stay_cheap() -> None:
     """Three nodes of Galera leave two ids of three unused, for ever."""
-    position = Position()
+    reader = Reader()
     for page in range(10):
-        numbers = range(page * 3000 + 3, (page + 1) * 3000 + 3, 3)
-        position = position.advance(rows(*numbers, at=NOW), NOW + page * 10)
-        position = position.expire(NOW + page * 10)
-    assert len(position.gaps) == 7000
-    assert position.expire(NOW + 91 + PATIENCE).gaps == ()
+        reader.advance(*range(page * 3000 + 3, (page + 1) * 3000 + 3, 3), now=NOW + page * 10)
+        reader.looked(NOW + page * 10)
+    assert len(reader.gaps) == 7000
+    reader.looked(NOW + 91 + PATIENCE)
+    assert len(reader.gaps) == 0

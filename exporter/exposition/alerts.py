@@ -1,12 +1,12 @@
 """The series that alerts rest on: rules as they stand, and what their targets used."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from exporter.exposition.inventory import switches
+from exporter.fill import Filler
 from exporter.ledger import Ledger
 from exporter.rulebook import Rulebook
 from exporter.rules import Rule
@@ -33,32 +33,27 @@ _MANY = {"api_key", "user"}
 
 
 class AlertCollector(Collector):
-    """Exposes the rules in force and the windows of their targets.
-
-    Args:
-        clock: gives unix seconds, up to which windows count.
-    """
+    """Exposes the rules in force and the windows of their targets."""
 
     def __init__(
         self,
         rulebook: Rulebook,
         ledger: Ledger,
+        filler: Filler,
         status: Status,
         stock: Stock,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._rulebook = rulebook
         self._ledger = ledger
+        self._filler = filler
         self._status = status
         self._stock = stock
-        self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
         """Give every family of one moment."""
-        now = self._clock()
         rules = self._rulebook.rules
         yield from _rules(rules)
-        yield from self._windows(rules, now)
+        yield from self._windows(rules)
         yield GaugeMetricFamily(
             "newapi_counted_until_timestamp_seconds",
             "Unix time; every log row that was visible then is counted.",
@@ -72,7 +67,7 @@ class AlertCollector(Collector):
             value=int(self._rulebook.good),
         )
 
-    def _windows(self, rules: tuple[Rule, ...], now: float) -> Iterator[Metric]:
+    def _windows(self, rules: tuple[Rule, ...]) -> Iterator[Metric]:
         complete = GaugeMetricFamily(
             "newapi_alert_rule_window_complete",
             "1 where a rule's window holds all of its period.",
@@ -83,9 +78,9 @@ class AlertCollector(Collector):
             "newapi_rule_tokens", "LLM tokens of a target in a rule's window.", labels=names
         )
         for rule in rules:
-            used = self._ledger.used(Window.of(rule), now)
-            complete.add_metric([rule.name], int(used is not None))
-            for target, amount in (used or {}).items():
+            window = Window.of(rule)
+            complete.add_metric([rule.name], int(self._filler.complete(window)))
+            for target, amount in self._ledger.used(window).items():
                 if rule.each and rule.scope in _MANY and amount <= rule.threshold / 2:
                     continue
                 labels = {"rule": rule.name, "target": target}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from exporter.ledger import Ledger
 from exporter.stock import Stock
 from newapi.inventory import ApiKey, Channel, Inventory, User
 from newapi.options import SWITCHES, Options
@@ -16,24 +17,41 @@ API_KEY_STATUSES = ("enabled", "disabled", "expired", "exhausted")
 class InventoryCollector(Collector):
     """Exposes the inventory as it was read last; nothing before the first reading."""
 
-    def __init__(self, stock: Stock) -> None:
+    def __init__(self, stock: Stock, ledger: Ledger) -> None:
         self._stock = stock
+        self._ledger = ledger
 
     def collect(self) -> Iterator[Metric]:
         """Give every family of one moment."""
         inventory, options = self._stock.inventory, self._stock.options
         if inventory is None or options is None:
             return
+        yield from self._names()
         yield from _channels(inventory.channels)
         yield from _api_keys(inventory.api_keys)
         yield from _users(inventory.users)
         yield _models(inventory)
         yield from _options(options)
 
+    def _names(self) -> Iterator[Metric]:
+        """Give the names behind ids, also of what was deleted not long ago."""
+        families = {
+            kind: InfoMetricFamily(f"newapi_{kind}", f"Names behind the id of {what}.")
+            for kind, what in (
+                ("channel", "a channel"),
+                ("api_key", "an API key"),
+                ("user", "a user"),
+            )
+        }
+        for (kind, number), entity in list(self._ledger.entities.items()):
+            if entity.info is not None:
+                labels = {f"{kind}_id": str(number), **entity.info}
+                families[kind].add_sample(f"newapi_{kind}_info", labels, 1)
+        yield from families.values()
+
 
 def _channels(channels: Iterable[Channel]) -> Iterator[Metric]:
     label = ("channel_id",)
-    info = InfoMetricFamily("newapi_channel", "Names behind a channel's id.", labels=label)
     status = GaugeMetricFamily(
         "newapi_channel_status", "1 for the status that a channel has.", labels=(*label, "status")
     )
@@ -44,19 +62,16 @@ def _channels(channels: Iterable[Channel]) -> Iterator[Metric]:
     used = _gauge("newapi_channel_used_quota", "Quota used so far, less refunds.", label)
     for channel in channels:
         key = [str(channel.id)]
-        names = {"name": channel.name, "provider": channel.provider}
-        info.add_metric(key, {**names, "group": channel.group, "tag": channel.tag})
         _states(status, key, CHANNEL_STATUSES, channel.status)
         response.add_metric(key, channel.response_time)
         tested.add_metric(key, channel.tested_at)
         balance.add_metric(key, channel.balance)
         used.add_metric(key, channel.used_quota)
-    yield from (info, status, response, tested, balance, used)
+    yield from (status, response, tested, balance, used)
 
 
 def _api_keys(api_keys: Iterable[ApiKey]) -> Iterator[Metric]:
     label = ("api_key_id",)
-    info = InfoMetricFamily("newapi_api_key", "Names behind an API key's id.", labels=label)
     status = GaugeMetricFamily(
         "newapi_api_key_status", "1 for the status that a key has.", labels=(*label, "status")
     )
@@ -69,28 +84,24 @@ def _api_keys(api_keys: Iterable[ApiKey]) -> Iterator[Metric]:
     last = _gauge("newapi_api_key_last_used_timestamp_seconds", "Unix time of last use.", label)
     for api_key in api_keys:
         key = [str(api_key.id)]
-        owner = {"user_id": str(api_key.user_id), "username": api_key.username}
-        info.add_metric(key, {"name": api_key.name, **owner, "group": api_key.group})
         _states(status, key, API_KEY_STATUSES, api_key.status)
         remaining.add_metric(key, api_key.remaining_quota)
         used.add_metric(key, api_key.used_quota)
         unlimited.add_metric(key, int(api_key.unlimited))
         expiry.add_metric(key, api_key.expires_at)
         last.add_metric(key, api_key.used_at)
-    yield from (info, status, remaining, used, unlimited, expiry, last)
+    yield from (status, remaining, used, unlimited, expiry, last)
 
 
 def _users(users: Iterable[User]) -> Iterator[Metric]:
     label = ("user_id",)
-    info = InfoMetricFamily("newapi_user", "Names behind a user's id.", labels=label)
     remaining = _gauge("newapi_user_remaining_quota", "Quota that a user has left.", label)
     used = _gauge("newapi_user_used_quota", "Quota that a user used so far, less refunds.", label)
     for user in users:
         key = [str(user.id)]
-        info.add_metric(key, {"name": user.name, "group": user.group})
         remaining.add_metric(key, user.remaining_quota)
         used.add_metric(key, user.used_quota)
-    yield from (info, remaining, used)
+    yield from (remaining, used)
 
 
 def _models(inventory: Inventory) -> Metric:

@@ -14,6 +14,7 @@ _NEEDS = {
     "newapi_cached_tokens_total": ("other",),
     "newapi_time_to_first_token_seconds": ("other", "is_stream"),
     "newapi_broken_streams_total": ("other",),
+    "newapi_failed_requests_total": ("request_id",),
     "newapi_api_key_requests_total": ("token_id",),
     "newapi_api_key_errors_total": ("token_id",),
     "newapi_api_key_tokens_total": ("token_id",),
@@ -22,15 +23,14 @@ _NEEDS = {
 """Columns of logs without which a metric has nothing to say."""
 
 _FAILURES = (
+    "newapi_failed_requests_total",
     "newapi_request_errors_total",
     "newapi_api_key_errors_total",
     "newapi_user_errors_total",
 )
 
 
-_NONE_SEEN = (
-    "no failed attempt was ever logged; New API logs them only with ERROR_LOG_ENABLED=true"
-)
+_NONE_SEEN = "no failed attempt was ever logged; New API logs them only with ERROR_LOG_ENABLED=true"
 
 
 def unavailable(schema: Schema, *, failures_seen: bool) -> dict[str, str]:

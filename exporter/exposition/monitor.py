@@ -71,11 +71,19 @@ class MonitorCollector(Collector):
             errors.add_metric([kind], count)
         yield errors
         series = GaugeMetricFamily(
-            "newapi_exporter_series", "Sums that are kept, by metric.", labels=("metric",)
+            "newapi_exporter_series", "Series over the log table, by metric.", labels=("metric",)
         )
-        for metric, values in sums.items():
-            series.add_metric([metric], len(values))
+        for metric, count in self._ledger.series().items():
+            series.add_metric([metric], count)
         yield series
+        folded = CounterMetricFamily(
+            "newapi_exporter_series_folded_total",
+            "Additions since start to series named other, for want of room for new ones.",
+            labels=("metric",),
+        )
+        for metric, count in list(self._ledger.folded.items()):
+            folded.add_metric([metric], count)
+        yield folded
         build = GaugeMetricFamily(
             "newapi_exporter_build_info", "Version, and the time zone of days.",
             labels=("version", "timezone"),

@@ -1,0 +1,282 @@
+"""Every committed row is counted once, whatever happens to the table and to the exporter."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.follower import NOON, Follower
+
+Make = Callable[..., Follower]
+
+
+@pytest.fixture
+def make(gateway_url: str, tmp_path: Path) -> Iterator[Make]:
+    made: list[Follower] = []
+
+    def begin(**settings: Any) -> Follower:
+        made.append(Follower(gateway_url, tmp_path / "state", **settings))
+        return made[-1]
+
+    yield begin
+    for follower in made:
+        follower.close()
+
+
+def ids(*numbers: int) -> list[dict[str, int]]:
+    return [{"id": number} for number in numbers]
+
+
+def test_counting_begins_at_the_newest_row(make: Make) -> None:
+    follower = make()
+    follower.write(*ids(1, 2, 3))
+    follower.poll()
+    assert follower.sum() == 0
+    follower.write(*ids(4, 5))
+    follower.poll(2)
+    assert follower.sum() == 2
+    assert follower.sum("newapi_tokens_total") == 100
+
+
+def test_a_row_that_becomes_visible_late_is_counted_once(make: Make) -> None:
+    follower = make()
+    follower.write(*ids(10))
+    follower.poll()
+    follower.write(*ids(12, 15))
+    follower.poll(2)
+    assert follower.sum() == 2
+    for age, number in ((3, 14), (30, 11), (27, 13)):
+        follower.now += age
+        follower.write({"id": number})
+        for _ in range(5):
+            follower.poll(1)
+    assert follower.sum() == 5
+    follower.restart()
+    follower.poll(100)
+    assert follower.sum() == 5
+    assert len(follower.ledger.gaps) == 0
+
+
+def test_a_late_row_is_found_after_a_long_outage(make: Make) -> None:
+    follower = make()
+    follower.write(*ids(1))
+    follower.poll()
+    follower.write(*ids(3))
+    follower.poll(2)
+    follower.write(*ids(2))
+    follower.restart()
+    follower.poll(5000)
+    assert follower.sum() == 2
+
+
+def test_a_backlog_of_old_rows_is_read_with_its_late_ones(make: Make) -> None:
+    follower = make()
+    follower.write(*ids(1))
+    follower.poll()
+    old = NOON - 50_000
+    follower.write({"id": 5, "created_at": old}, {"id": 7, "created_at": old})
+    follower.poll(2)
+    follower.write({"id": 6, "created_at": old})
+    follower.poll(59)
+    follower.poll(2)
+    assert follower.sum() == 3
+    follower.poll(2)
+    assert len(follower.ledger.gaps) == 0
+
+
+def test_ids_that_start_again_are_counted(make: Make) -> None:
+    follower = make()
+    follower.write(*ids(100))
+    follower.poll()
+    follower.write(*ids(101, 102, 103))
+    follower.poll(2)
+    follower.execute("DELETE FROM logs")
+    follower.poll(2)
+    follower.now += 2
+    follower.write(*ids(1, 2))
+    follower.poll()
+    assert follower.sum() == 5
+    follower.write(*ids(3))
+    follower.poll(2)
+    follower.poll(70)
+    assert follower.sum() == 6
+
+
+def test_a_table_that_was_refilled_past_the_position_between_two_polls(make: Make) -> None:
+    follower = make()
+    follower.write(*ids(1))
+    follower.poll()
+    follower.write(*ids(2, 3))
+    follower.poll(2)
+    follower.execute("DELETE FROM logs")
+    follower.now += 2
+    follower.write(*ids(1, 2, 3, 4, 5))
+    follower.poll()
+    assert follower.sum() == 2 + 5
+
+
+def test_a_primary_that_lost_its_last_rows_gives_their_ids_again(make: Make) -> None:
+    follower = make()
+    follower.write(*ids(1))
+    follower.poll()
+    follower.write(*ids(*range(2, 51)))
+    follower.poll(2)
+    follower.write(*ids(52))
+    follower.poll(2)
+    follower.write(*ids(51))  # late, out of a gap: it must not be counted again below
+    follower.poll(2)
+    assert follower.sum() == 51
+    follower.execute("DELETE FROM logs WHERE id = 52")
+    follower.now += 10
+    follower.write(*ids(52, 53))
+    follower.poll()
+    assert follower.sum() == 53
+
+
+def test_a_backup_from_before_everything_that_is_remembered(make: Make) -> None:
+    follower = make()
+    follower.write(*ids(*range(1, 101)))
+    follower.poll()
+    follower.now += 1
+    follower.write(*ids(*range(101, 601)))
+    follower.poll(2)
+    follower.execute("DELETE FROM logs WHERE id > 50")
+    follower.poll(2)
+    assert follower.sum() == 500
+    follower.now += 10
+    follower.write(*ids(51, 52))
+    follower.poll()
+    assert follower.sum() == 502
+
+
+def test_rows_deleted_behind_us_change_nothing(make: Make) -> None:
+    follower = make()
+    follower.write(*ids(1))
+    follower.poll()
+    follower.write(*ids(2, 3))
+    follower.poll(2)
+    since = follower.ledger.counting_since
+    follower.execute("DELETE FROM logs WHERE id <= 3")
+    follower.poll(2)
+    follower.now += 5
+    follower.write(*ids(4, 6))
+    follower.poll()
+    follower.write(*ids(5))
+    follower.poll(3)
+    assert follower.sum() == 5
+    assert follower.ledger.counting_since == since
+
+
+def test_what_may_have_been_missed_while_stopped_is_told(make: Make) -> None:
+    follower = make()
+    follower.write(*ids(1))
+    follower.poll()
+    since = follower.ledger.counting_since
+    follower.restart()
+    follower.poll(10)
+    assert follower.ledger.counting_since == since
+    follower.execute("DELETE FROM logs")
+    follower.restart()
+    follower.poll(10)
+    assert follower.ledger.counting_since == follower.now
+    assert since is not None
+    assert since < follower.now
+
+
+def test_a_request_fails_when_none_of_its_attempts_succeeded(make: Make) -> None:
+    follower = make()
+    follower.poll()
+    error = {"type": 5, "quota": 0, "prompt_tokens": 0, "completion_tokens": 0}
+    follower.write(
+        {**error, "request_id": "lost", "model_name": "a"},
+        {**error, "request_id": "lost", "model_name": "a"},
+        {**error, "request_id": "won"},
+        {**error, "request_id": "slow"},
+        {**error, "request_id": ""},
+        {**error, "request_id": "test", "token_id": 0, "token_name": ""},
+        {"request_id": "won"},
+    )
+    follower.poll(2)
+    follower.restart()
+    follower.poll(890)
+    follower.write({"request_id": "slow"})
+    assert follower.sum("newapi_failed_requests_total") == 0
+    follower.poll(20)
+    assert follower.values("newapi_failed_requests_total") == {("a",): 1}
+    follower.poll(2000)
+    assert follower.sum("newapi_failed_requests_total") == 1
+    assert follower.ledger.pending() == []
+
+
+def test_a_new_series_shows_0_first_and_no_restart_brings_it_back(make: Make) -> None:
+    follower = make(hold=20)
+    follower.poll()
+    follower.write({})
+    follower.poll(2)
+    assert follower.values("newapi_requests_total") == {(7, "gpt-4o", "user"): 0}
+    follower.restart()
+    follower.poll(15)  # nobody may have seen the 0 yet
+    assert follower.sum() == 0
+    follower.poll(15)
+    assert follower.sum() == 0
+    follower.poll(5)
+    assert follower.sum() == 1
+    follower.write({}, {"channel_id": 8})
+    follower.restart()
+    follower.poll(2)
+    assert follower.values("newapi_requests_total") == {
+        (7, "gpt-4o", "user"): 2,
+        (8, "gpt-4o", "user"): 0,
+    }
+
+
+def test_series_beyond_the_limit_are_folded_and_sums_stay_exact(make: Make) -> None:
+    follower = make(limit=2)
+    follower.poll()
+    follower.write({}, {"channel_id": 8})
+    follower.poll(2)
+    follower.write({"channel_id": 9}, {"channel_id": 10, "token_name": "t"}, {"channel_id": 8})
+    follower.poll(2)
+    assert follower.values("newapi_requests_total") == {
+        (7, "gpt-4o", "user"): 1,
+        (8, "gpt-4o", "user"): 2,
+        ("other", "other", "user"): 2,
+    }
+    durations = follower.values("newapi_request_duration_seconds_bucket")
+    assert {labels[:2] for labels in durations} == {
+        (7, "gpt-4o"), (8, "gpt-4o"), ("other", "other"),
+    }  # fmt: skip
+    assert sum(durations.values()) == 5
+    assert follower.ledger.folded["newapi_requests_total"] == 2
+    follower.restart()
+    follower.write({"channel_id": 9})
+    follower.poll(2)
+    assert follower.values("newapi_requests_total")["other", "other", "user"] == 3
+
+
+def test_what_was_deleted_is_remembered_for_35_days(make: Make) -> None:
+    follower = make()
+    follower.add_channel(7, "Main")
+    follower.add_channel(8, "Second")
+    follower.poll()
+    follower.write({}, {"channel_id": 8}, {"channel_id": 9})
+    follower.poll(2)
+    follower.stock.read()
+    follower.execute("DELETE FROM channels WHERE id = 8")
+    day = 86400
+    for _ in range(34):
+        follower.poll(day)
+        follower.write({})
+        follower.stock.read()
+    follower.restart()
+    assert follower.ledger.entities["channel", 8].info is not None
+    assert {labels[0] for labels in follower.values("newapi_requests_total")} == {7, 8, 9}
+    follower.poll(3 * day)
+    follower.stock.read()
+    assert ("channel", 8) not in follower.ledger.entities
+    for metric in ("newapi_requests_total", "newapi_request_duration_seconds_bucket"):
+        assert {labels[0] for labels in follower.values(metric)} == {7}
+    follower.restart()
+    assert {labels[0] for labels in follower.values("newapi_quota_total")} == {7}
+    assert follower.sum("newapi_api_key_requests_total") == 37

@@ -1,0 +1,1 @@
+"""A log table on its worst day: writers that dawdle, and somebody who watches every scrape."""
