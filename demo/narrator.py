@@ -68,6 +68,8 @@ class Narrator:
             while not (line := step(channel)):
                 yield from self._telegram()
             self._tell(line.format(channel=f"channel {channel} ({name})"))
+        self._say("")
+        self._say("That was the story. Everything goes on: look around, Ctrl-C ends it.")
         while True:
             yield from self._telegram()
 
