@@ -58,20 +58,21 @@ class Ledger:
         self._state = state
         self._clock = clock
         self._lock = threading.Lock()
-        self._totals = state.sums()
-        self._catalogue = Catalogue(self._totals.sums, limit)
-        self._hold = Hold(hold, state.held(), clock())
-        self._buckets = Buckets(state.cells())
-        self._days = state.days()
-        self._failures = {failure.request_id: failure for failure in state.failures()}
         self._watched: tuple[Window, ...] = ()
-        since = state.noted("counting_since")
-        self.counting_since = None if since is None else float(since)
-        """Unix time at which counting began; None before."""
         self.calendar = today.Calendar(zone)
-        self.position = state.position() or Position()
-        self.gaps = Gaps(state.gaps())
-        self.entities = state.entities()
+        with state.reading():
+            self._totals = state.sums()
+            self._catalogue = Catalogue(self._totals.sums, limit)
+            self._hold = Hold(hold, state.held(), clock())
+            self._buckets = Buckets(state.cells())
+            self._days = state.days()
+            self._failures = {failure.request_id: failure for failure in state.failures()}
+            since = state.noted("counting_since")
+            self.counting_since = None if since is None else float(since)
+            """Unix time at which counting began; None before."""
+            self.position = state.position() or Position()
+            self.gaps = Gaps(state.gaps())
+            self.entities = state.entities()
         self.folded: Counter[str] = Counter()
         """Additions to `other` since start, by metric."""
 

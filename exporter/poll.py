@@ -103,12 +103,12 @@ class Poller:
             tail = ((row_id, created_at),) if row_id else ()
             self._ledger.begin(Position(row_id, created_at, tail))
             log.info("counting begins after log row %d", row_id)
+        if self._windows is not None:  # before anything is counted, which adds to them
+            self._filler.plan(self._windows)
+            self._windows = None
         self._reread_gaps(connection, table)
         self._read_pages(connection, table)
         self._settle(connection, table)
-        if self._windows is not None:
-            self._filler.plan(self._windows)
-            self._windows = None
         self._filler.work(connection, table, self._clock() + FILL_FOR)
 
     def _reread_gaps(self, connection: Connection, table: LogTable) -> None:
@@ -178,9 +178,10 @@ class Poller:
                 "the log table was emptied or restored: going on after row %d, not %d",
                 last_id, position.last_id,
             )  # fmt: skip
-            kept = tuple(pair for pair in position.tail if pair[0] <= last_id and counted)
-            again = Position(last_id, position.last_created_at, kept)
-            self._ledger.count((), Step(again, removed=self._ledger.gaps.all()))
+            again = Position(last_id, position.last_created_at, position.tail if counted else ())
+            gaps = self._ledger.gaps.all()
+            removed = tuple(gap for gap in gaps if not counted or gap.first > last_id)
+            self._ledger.count((), Step(again, removed=removed))
 
     def _settle(self, connection: Connection, table: LogTable) -> None:
         """Count the requests of which no attempt succeeded, once that is sure."""
@@ -194,9 +195,11 @@ class Poller:
     def _count(self, rows: Sequence[LogRow], table: LogTable, step: Step) -> None:
         if not rows:
             return
-        self._ledger.count(_events(rows, table), step)
+        seen = dict(self._ledger.position.tail)
+        fresh = [row for row in rows if seen.get(row.id) != time_of(row)]
+        self._ledger.count(_events(fresh, table), step)
         status = self._status
-        status.rows_read += len(rows)
+        status.rows_read += len(fresh)
         status.newest_created_at = max(status.newest_created_at, *map(time_of, rows))
 
     def _fail(self, part: str, kind: str, message: str) -> None:

@@ -58,25 +58,30 @@ class Position:
     last_created_at: int = 0
     """Unix seconds of the newest time that was read with these rows."""
     tail: tuple[tuple[int, int], ...] = ()
-    """Id and created_at of all rows that were read from the first of these ids on, in order."""
+    """Id and created_at of all rows that were read from the first of these ids on, in order.
+    Those above last_id are gone, or will be seen again: then they are not counted again."""
 
     @property
     def anchor(self) -> tuple[int, int] | None:
         """The last row that was read; None where there is nothing to hold the table to."""
-        return self.tail[-1] if self.tail else None
+        return next((pair for pair in reversed(self.tail) if pair[0] == self.last_id), None)
 
     def past(self, rows: Sequence[LogRow], now: float) -> "Position":
         """Give the position behind rows that were read above last_id, in order of id."""
         if not rows:
             return self
-        read = tuple((row.id, time_of(row)) for row in rows[-TAIL:])
-        return Position(rows[-1].id, self._newest(rows, now), (*self.tail, *read)[-TAIL:])
+        tail = self._remembered(rows[-TAIL:])[-TAIL:]
+        return Position(rows[-1].id, self._newest(rows, now), tail)
 
     def between(self, rows: Sequence[LogRow], now: float) -> "Position":
         """Give the same position with rows remembered that were read out of gaps."""
-        late = {(row.id, time_of(row)) for row in rows if self.tail and row.id > self.tail[0][0]}
-        tail = tuple(sorted({*self.tail, *late}))
+        late = [row for row in rows if self.tail and row.id > self.tail[0][0]]
+        tail = self._remembered(late)
         return replace(self, last_created_at=self._newest(rows, now), tail=tail)
+
+    def _remembered(self, rows: Sequence[LogRow]) -> tuple[tuple[int, int], ...]:
+        pairs = dict(self.tail) | {row.id: time_of(row) for row in rows}
+        return tuple(sorted(pairs.items()))
 
     def _newest(self, rows: Sequence[LogRow], now: float) -> int:
         """Give the newest time that was read; one far ahead of now is none."""

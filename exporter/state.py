@@ -4,7 +4,8 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -87,16 +88,23 @@ class State:
             self._db = sqlite3.connect(
                 self._file, isolation_level=None, check_same_thread=False, timeout=5
             )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
-            version = int(self.noted("version") or VERSION)
         except sqlite3.Error as error:
+            os.close(self._lock)
             raise StateError(f"{self._file}: {error}") from None
-        if version > VERSION:
-            raise StateError(
-                f"{self._file}: written by a newer version ({version}, this one knows {VERSION})"
-            )
+        try:
+            with self.reading():
+                self._prepare()
+        except StateError:
+            self.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn what goes wrong in the block into a StateError: the file is damaged, perhaps."""
+        try:
+            yield
+        except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
+            raise StateError(f"{self._file}: it cannot be read: {error}") from None
 
     def noted(self, key: str) -> str | None:
         """Give a further value by name."""
@@ -201,6 +209,19 @@ class State:
         """Close the file and let another exporter have it."""
         self._db.close()
         os.close(self._lock)
+
+    def _prepare(self) -> None:
+        """Bring the file to this version; one of a newer version stays as it is."""
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            version = int(self.noted("version") or VERSION)
+            if version > VERSION:
+                raise StateError(
+                    f"{self._file}: written by a newer version"
+                    f" ({version}, this one knows {VERSION})"
+                )
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.executescript(_SCHEMA)
 
     def _transaction(self, statements: Iterable["_Statement"]) -> None:
         try:

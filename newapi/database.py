@@ -96,6 +96,8 @@ class Database:
             ) from None
         except PoolTimeoutError:
             raise DatabaseError(Fault.TIMEOUT, f"{self.name}: both connections are busy") from None
+        except UnicodeError:  # what Python makes of a name such as "a..b" when it looks it up
+            raise DatabaseError(Fault.UNREACHABLE, f"{self.name}: not a host name") from None
         except SQLAlchemyError as error:
             raise DatabaseError(Fault.OTHER, f"{self.name}: {type(error).__name__}") from None
 
@@ -145,7 +147,10 @@ def _mysql(url: URL, statement_timeout: float, common: dict[str, Any]) -> Engine
 
 def _postgresql(url: URL, statement_timeout: float, common: dict[str, Any]) -> Engine:
     # No server-side prepared statements: a pooler between us would mix up their names.
-    arguments: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, "prepare_threshold": None}
+    # Text comes as bytes from a database without an encoding, unless the client names one.
+    arguments: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT, "prepare_threshold": None, "client_encoding": "utf8",
+    }  # fmt: skip
     if "application_name" not in url.query:
         arguments["application_name"] = "newapi-monitor"
     engine = create_engine(url, connect_args=arguments, **common)
@@ -203,7 +208,8 @@ def _fault(error: BaseException | None) -> Fault:
         return Fault.TIMEOUT
     if text.startswith(("no such table", "no such column")) or "does not exist" in text:
         return Fault.MISSING
-    return Fault.UNREACHABLE if "connect" in text or "unable to open" in text else Fault.OTHER
+    unreachable = ("connect", "resolve host", "unable to open")
+    return Fault.UNREACHABLE if any(words in text for words in unreachable) else Fault.OTHER
 
 
 def _message(error: BaseException | None) -> str:

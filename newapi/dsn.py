@@ -72,7 +72,7 @@ def _from_url(scheme: str, rest: str) -> URL:
     if scheme != "sqlite":  # as in Go, the last @ separates: a password may hold others
         place, mark, parameters = rest.partition("?")
         credentials, at, place = place.rpartition("@")
-        credentials = credentials.replace("@", "%40").replace("/", "%2F")
+        credentials = credentials.replace("@", "%40")
         rest = f"{credentials}{at}{place}{mark}{parameters}"
     try:
         url = make_url(f"{scheme}://{rest}")

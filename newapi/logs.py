@@ -89,7 +89,9 @@ class LogTable:
             .limit(1)
         )
         row = connection.execute(statement).fetchone()
-        return (0, 0) if row is None else (int(row[0]), int(row[1] or 0))
+        if row is None:
+            return 0, 0
+        return int(row[0]), row[1] if isinstance(row[1], int) else 0
 
     def first_since(self, connection: Connection, time: int) -> int | None:
         """Give the lowest id of the rows with created_at >= `time`; None without any."""

@@ -1,6 +1,8 @@
 """How far the log table has been read: every row counted once, whatever the order of commits."""
 
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.position import AHEAD, LOOKS, OLD, TAIL, Gap, Gaps, Position, advance
 from newapi.rows import LogRow
+from tests.follower import NOON, Follower
 
 NOW = 1_800_000_000
 PATIENCE = LOOKS[-1]
@@ -194,3 +197,55 @@ def test_gaps_without_end_stay_cheap() -> None:
     assert len(reader.gaps) == 7000
     reader.looked(NOW + 91 + PATIENCE)
     assert len(reader.gaps) == 0
+
+
+@pytest.fixture
+def follower(tmp_path: Path) -> Iterator[Follower]:
+    follower = Follower(f"sqlite:///{tmp_path}/one-api.db", tmp_path / "state")
+    yield follower
+    follower.close()
+
+
+def test_a_replica_that_lags_behind_makes_nothing_count_twice(follower: Follower) -> None:
+    """A read endpoint leads to one replica and then to another, which has not got so far."""
+    follower.write({"id": 1})
+    follower.poll()
+    rows = [{"id": number, "created_at": NOON + number} for number in range(2, 21)]
+    follower.write(*rows)
+    follower.poll(30)
+    assert follower.sum() == 19
+    for seen in (15, 3):
+        follower.execute(f"DELETE FROM logs WHERE id > {seen}")
+        follower.poll(2)
+        follower.write(*rows[seen - 1 :])
+        follower.poll(2)
+    assert follower.sum() == 19
+    follower.write({"id": 21})
+    follower.restart()
+    follower.poll(100)
+    assert follower.sum() == 20
+
+
+def test_rows_that_took_the_place_of_lost_ones_are_counted(follower: Follower) -> None:
+    """A primary crashed and lost its last rows for good; their ids are given again."""
+    follower.write({"id": 1})
+    follower.poll()
+    follower.write(*({"id": number} for number in range(2, 21)))
+    follower.poll(2)
+    follower.execute("DELETE FROM logs WHERE id > 15")
+    follower.poll(2)
+    follower.write(*({"id": number} for number in range(16, 31)))
+    follower.poll(2)
+    assert follower.sum() == 19 + 15
+
+
+def test_a_late_row_is_still_found_after_the_last_rows_were_lost(follower: Follower) -> None:
+    follower.write({"id": 1})
+    follower.poll()
+    follower.write(*({"id": number} for number in (2, 4, 5, 6)))
+    follower.poll(2)
+    follower.execute("DELETE FROM logs WHERE id = 6")
+    follower.poll(2)
+    follower.write({"id": 3})
+    follower.poll(30)
+    assert follower.sum() == 5

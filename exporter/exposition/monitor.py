@@ -24,7 +24,7 @@ class MonitorCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give every family of one moment."""
-        status, sums = self._status, self._ledger.sums()
+        status, counts = self._status, self._ledger.series()
         yield _value(
             "newapi_counting_since_timestamp_seconds",
             "Unix time at which counting began; changes only when the state is lost.",
@@ -43,7 +43,7 @@ class MonitorCollector(Collector):
         yield _value(
             "newapi_error_log_seen",
             "1 where a failed attempt was ever read: the gateway logs errors.",
-            int(bool(sums.get("newapi_request_errors_total"))),
+            int(bool(counts.get("newapi_request_errors_total"))),
         )
         yield _value(
             "newapi_exporter_last_poll_timestamp_seconds",
@@ -73,7 +73,7 @@ class MonitorCollector(Collector):
         series = GaugeMetricFamily(
             "newapi_exporter_series", "Series over the log table, by metric.", labels=("metric",)
         )
-        for metric, count in self._ledger.series().items():
+        for metric, count in counts.items():
             series.add_metric([metric], count)
         yield series
         folded = CounterMetricFamily(
