@@ -40,7 +40,7 @@ class DatabaseError(Exception):
 
 
 class Database:
-    """One database of the gateway, reached over at most two connections.
+    """One database of the gateway, read over at most two connections.
 
     Reads run in autocommit, so that no snapshot is held open (MySQL would read an old one for
     ever) and, on SQLite, no shared lock outlives a statement (the gateway would lose a log row).
@@ -56,7 +56,10 @@ class Database:
         self.dialect = url.get_backend_name()
         """mysql, postgresql or sqlite; MariaDB counts as mysql."""
         self._path = Path(url.database or "") if self.dialect == "sqlite" else None
-        self._engine = _engine(url, statement_timeout, writable)
+        # Two engines, since a connection whose isolation level is changed back when its pool takes
+        # it back, and that dies then, is lost to the pool for good.
+        self._reads = _engine(url, statement_timeout, writable, {"isolation_level": "AUTOCOMMIT"})
+        self._writes = _engine(url, statement_timeout, writable, {}) if writable else None
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -65,8 +68,8 @@ class Database:
         Raises:
             DatabaseError: it cannot be reached, or a statement in the block failed.
         """
-        with self._translated(), self._engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        with self._translated(), self._reads.connect() as connection:
+            yield connection
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -74,13 +77,18 @@ class Database:
 
         Raises:
             DatabaseError: as connect().
+            ValueError: the database was not opened writable.
         """
-        with self._translated(), self._engine.begin() as connection:
+        if self._writes is None:
+            raise ValueError(f"{self.name} was opened for reading")
+        with self._translated(), self._writes.begin() as connection:
             yield connection
 
     def close(self) -> None:
         """Close what is pooled."""
-        self._engine.dispose()
+        self._reads.dispose()
+        if self._writes is not None:
+            self._writes.dispose()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -102,9 +110,9 @@ class Database:
             raise DatabaseError(Fault.OTHER, f"{self.name}: {type(error).__name__}") from None
 
 
-def _engine(url: URL, statement_timeout: float, writable: bool) -> Engine:
+def _engine(url: URL, statement_timeout: float, writable: bool, options: dict[str, Any]) -> Engine:
     # A pooled connection to SQLite would go on reading a file that was replaced by a restore.
-    common: dict[str, Any] = {"hide_parameters": True, "poolclass": NullPool}
+    common: dict[str, Any] = {"hide_parameters": True, "poolclass": NullPool, **options}
     if url.get_backend_name() != "sqlite":
         common |= {
             "poolclass": QueuePool, "pool_size": 1, "max_overflow": 1, "pool_timeout": 10,
@@ -130,7 +138,7 @@ def _mysql(url: URL, statement_timeout: float, common: dict[str, Any]) -> Engine
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         arguments["ssl"] = context
     bare = url.difference_update_query(["ssl"])
-    engine = create_engine(bare, connect_args=arguments, isolation_level="READ COMMITTED", **common)
+    engine = create_engine(bare, connect_args=arguments, **common)
 
     @event.listens_for(engine, "connect")
     def limit(connection: Any, _: Any) -> None:

@@ -103,7 +103,7 @@ def test_a_url_takes_a_password_with_unencoded_signs_as_go_does(password: str) -
         ("root:geheim@udp(db:3306)/db", "neither tcp nor unix"),
         ("root:geheim@tcp(db:port)/db", "host:port"),
         ("root:geheim@tcp(db:70000)/db", "1..65535"),
-        ("mysql://root:geheim@db:70000/db", "1..65535"),
+        ("mysql://root:geheim@db:65536/db", "1..65535"),
         ("postgres://root:geheim@db:0/db", "1..65535"),
         ("postgres://root:geheim@db:port/db", "not a URL that can be read"),
         ("postgres://root:geheim@db", "names no database"),

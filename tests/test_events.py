@@ -69,6 +69,8 @@ def test_a_refund_gives_quota_back() -> None:
         (2, 0, "playground-vip", Source.PLAYGROUND),
         (5, 0, "playground-default", Source.PLAYGROUND),
         (2, 11, "模型测试", Source.USER),
+        (2, 1, "模型测试", Source.USER),
+        (2, -1, "模型测试", Source.USER),
         (2, 11, "playground", Source.USER),
         (2, 0, "", Source.USER),
     ],

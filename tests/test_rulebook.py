@@ -156,3 +156,6 @@ def test_a_copy_that_cannot_be_kept_is_said_and_the_rules_hold(
     assert book.refresh()
     assert book.names() == ["a"]
     assert "no copy of the rules is kept" in caplog.text
+    book.file.write_text(BROKEN)
+    assert not book.refresh()
+    assert book.names() == ["a"]

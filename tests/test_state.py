@@ -1,4 +1,4 @@
-"""What survives a restart; and where saving fails, nothing moves."""
+"""What survives a restart: the state's file, by itself."""
 
 import signal
 import sqlite3
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -21,8 +20,7 @@ from exporter.ledger import Ledger
 from exporter.position import Gap, Position, Step
 from exporter.state import VERSION, Changes, State, StateError
 from exporter.totals import Sums
-from exporter.windows import Window
-from tests.follower import NOON, Follower
+from tests.follower import NOON
 
 EVERYTHING = Changes(
     Step(
@@ -241,108 +239,3 @@ def test_a_state_that_is_damaged_is_said_and_not_counted_on(
     with pytest.raises(StateError) as caught:
         Ledger(open_state(), ZoneInfo("UTC"), 0, 1000, lambda: NOON)
     assert str(caught.value).startswith(f"{tmp_path}/state/state.db: ")
-
-
-@pytest.fixture
-def follower(tmp_path: Path) -> Iterator[Follower]:
-    window = Window("channel", ("*",), 300)
-    follower = Follower(f"sqlite:///{tmp_path}/one-api.db", tmp_path / "state", windows=[window])
-    yield follower
-    follower.close()
-
-
-def fill_up(follower: Follower, pages: int) -> None:
-    """Let the state's file have no more than so many pages, as on a disk that is full."""
-    follower.state._db.execute(f"PRAGMA max_page_count = {pages}")
-
-
-def shown(follower: Follower) -> tuple[Any, ...]:
-    window = follower.windows[0]
-    ledger = follower.ledger
-    return ledger.sums(), ledger.used(window), ledger.today(), ledger.position, len(ledger.gaps)
-
-
-@pytest.mark.parametrize("killed", [False, True])
-def test_where_saving_fails_the_numbers_stand_still_and_then_nothing_is_missing(
-    follower: Follower, killed: bool
-) -> None:
-    follower.write({"id": 1})
-    follower.poll()
-    follower.write({"id": 2})
-    follower.poll(2)
-    before = shown(follower)
-    assert follower.sum() == 1
-
-    fill_up(follower, 1)
-    follower.write(*({"id": n, "model_name": f"m{n}", "channel_id": n} for n in range(4, 1004)))
-    follower.now += 2
-    for _ in range(3):
-        follower.poller.poll()
-        assert follower.status.reasons() == [
-            f"state: {follower.folder}/state.db: database or disk is full"
-        ]
-        assert shown(follower) == before
-    assert follower.status.errors["state"] == 3
-    assert follower.status.counted_until == NOON + 2
-
-    if killed:
-        follower.restart()
-        assert follower.ledger.sums() == before[0]
-        assert follower.ledger.position == before[3]
-    fill_up(follower, 1_000_000)
-    follower.poll()
-    assert follower.sum() == 1001
-    # Windows and days hold also what was used before counting began.
-    assert sum(follower.ledger.used(follower.windows[0]).values()) == 1002 * 50
-    assert sum(follower.ledger.today()["newapi_today_requests"].values()) == 1002
-    follower.restart()
-    follower.poll()
-    assert follower.sum() == 1001
-
-
-def test_rules_that_came_while_the_state_was_full_are_followed_once_it_is_not(
-    follower: Follower,
-) -> None:
-    follower.write({"id": 1})
-    follower.poll()
-    follower.write({"id": 2, "model_name": "o3"})
-    follower.poll(2)
-    window = Window("model", ("o3",), 3600)
-    fill_up(follower, 1)
-    follower.poller.follow([window])
-    follower.write(*({"id": n, "model_name": f"m{n}"} for n in range(3, 1003)))
-    follower.poller.poll()
-    assert "state" in follower.status.troubles
-    assert not follower.filler.complete(window)
-    fill_up(follower, 1_000_000)
-    follower.poll(2)
-    assert follower.filler.complete(window)
-    assert follower.ledger.used(window) == {"o3": 50}
-
-
-def test_what_was_counted_before_a_kill_is_there_after_it(follower: Follower) -> None:
-    follower.write({"id": 1})
-    follower.poll()
-    follower.write({"id": 2}, {"id": 4, "type": 5, "request_id": "r", "other": "{}"})
-    follower.poll(2)
-    follower.write({"id": 5}, {"id": 7})
-    follower.poll(2)
-    before = shown(follower)
-    assert follower.sum() == 3
-    follower.restart()
-    assert shown(follower) == before
-    assert [failure.request_id for failure in follower.ledger.pending()] == ["r"]
-
-
-def test_rows_that_came_while_nobody_counted_are_in_their_windows_too(follower: Follower) -> None:
-    follower.write({"id": 1})
-    follower.poll()
-    follower.write({"id": 2})
-    follower.poll(2)
-    follower.write({"id": 3}, {"id": 4})
-    follower.restart()
-    follower.poll(20)
-    assert follower.sum() == 3
-    assert follower.ledger.used(follower.windows[0]) == {"7": 4 * 50}
-    follower.poll(2)
-    assert follower.ledger.used(follower.windows[0]) == {"7": 4 * 50}
