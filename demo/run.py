@@ -6,8 +6,10 @@ import secrets
 import shlex
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -16,14 +18,13 @@ from typing import Protocol
 import click
 from honcho.manager import Manager
 
-from demo import schema
-from demo.load import load
+from demo import past, schema
 from demo.narrator import Story
 from deploy.render import render
 from deploy.settings import RenderSettings
 from newapi.dsn import parse_dsn
 from service.binaries import MissingBinaryError, find
-from service.settings import SettingError, exits_on_setting_error
+from service.settings import EXIT_SETTING, SettingError, exits_on_setting_error
 from service.settings import load as load_settings
 
 PORTS = {
@@ -37,7 +38,6 @@ PORTS = {
 """Where each part listens, if nobody else does."""
 
 CHAT_ID = -1001234567890
-HISTORY_ROWS = 20_000
 SYNC_FREQUENCY = 5
 """Seconds after which the gateway's memory cache follows; a real one's default is 60."""
 
@@ -75,13 +75,16 @@ class _Logs:
               show_default=True, help="Language of messages (MONITOR_LANG).")  # fmt: skip
 @click.option("--incident-after", type=click.FloatRange(0), default=20.0, show_default=True,
               help="Seconds until an API key runs away.")  # fmt: skip
+@click.option("--history", type=click.IntRange(1, 30), default=30, show_default=True,
+              help="Days that lie behind the gateway.")  # fmt: skip
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path),
               help="Where to keep everything; default: a temporary folder.")  # fmt: skip
 @exits_on_setting_error
-def command(lang: str, incident_after: float, folder: Path | None) -> None:
+def command(lang: str, incident_after: float, history: int, folder: Path | None) -> None:
     """Run a simulated gateway with everything that watches it, until Ctrl-C."""
     try:
         binaries = {name: find(name) for name in ("prometheus", "alertmanager")}
+        find("promtool")
         with contextlib.suppress(MissingBinaryError):
             binaries["grafana"] = find("grafana")
     except MissingBinaryError as error:
@@ -89,18 +92,26 @@ def command(lang: str, incident_after: float, folder: Path | None) -> None:
     place = (folder or Path(tempfile.mkdtemp(prefix="newapi-demo-"))).absolute()
     place.mkdir(parents=True, exist_ok=True)
     try:
-        sys.exit(_run(place, binaries, lang, incident_after))
+        sys.exit(_run(place, binaries, lang, incident_after, history))
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
         click.echo("demo: everything has ended" + (f"; kept in {place}" if folder else ""))
 
 
-def _run(place: Path, binaries: Mapping[str, Path], lang: str, incident_after: float) -> int:
-    urls = {name: f"http://127.0.0.1:{_free(port)}" for name, port in PORTS.items()}
-    environment = _environment(place, urls, lang)
-    os.environ.update(environment)
-    _prepare(place)
+def _run(
+    place: Path, binaries: Mapping[str, Path], lang: str, incident_after: float, history: int
+) -> int:
+    logs = place / "logs"
+    logs.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as ports:
+        urls = {name: f"http://127.0.0.1:{_reserve(ports, port)}" for name, port in PORTS.items()}
+        environment = _environment(place, urls, lang) | {"BACKFILL_DAYS": str(history)}
+        os.environ.update(environment)
+        _prepare(place, history)
+        if not _backfill(place, history, logs / "backfill.log"):
+            click.echo(f"demo: there is no history; see {_last_words(logs)}", err=True)
+            return 1
     render(load_settings(RenderSettings), place / "config")
     story = Story(
         urls={name: url for name, url in urls.items() if name != "grafana" or name in binaries},
@@ -108,8 +119,6 @@ def _run(place: Path, binaries: Mapping[str, Path], lang: str, incident_after: f
         incident_after=incident_after,
     )
     (place / "story.json").write_text(story.model_dump_json(), encoding="utf-8")
-    logs = place / "logs"
-    logs.mkdir(exist_ok=True)
     manager = Manager(_Logs(logs))
     for name, arguments in _commands(place, binaries, urls).items():
         manager.add_process(name, f"exec {shlex.join(arguments)}", cwd=str(place))
@@ -120,15 +129,33 @@ def _run(place: Path, binaries: Mapping[str, Path], lang: str, incident_after: f
     return 0
 
 
-def _prepare(place: Path) -> None:
-    """Make a gateway with a past day of traffic, unless the folder has one."""
+def _prepare(place: Path, days: int) -> None:
+    """Make a gateway with so many days of traffic behind it, unless the folder has one."""
     database = place / "one-api.db"
     (place / "alerts.yml").write_bytes(files("demo").joinpath("alerts.yml").read_bytes())
     if not database.exists():
-        click.echo("demo: making a gateway with a day of history ...")
+        click.echo(f"demo: making a gateway with {days} days of history ...")
         url = parse_dsn(f"sqlite:///{database}")
         schema.create(url)
-        load(url, rows=HISTORY_ROWS)
+        past.write(url, days, time.time())
+
+
+def _backfill(place: Path, days: int, log: Path) -> bool:
+    """Give Prometheus the history, unless it had it before; tells whether it has it now."""
+    counting = (place / "state" / "exporter" / "state.db").exists()
+    program = Path(sys.executable).parent / "newapi-exporter"
+    started = time.monotonic()
+    with log.open("a", encoding="utf-8") as output:
+        done = subprocess.run(
+            [program, "backfill", "--out", place / "prometheus"],
+            stderr=output,
+            cwd=place,
+            check=False,
+        )
+    if done.returncode == 0:
+        took = time.monotonic() - started
+        click.echo(f"demo: {days} days of history are in Prometheus, after {took:.0f} s")
+    return done.returncode == 0 or (counting and done.returncode == EXIT_SETTING)
 
 
 def _environment(place: Path, urls: Mapping[str, str], lang: str) -> dict[str, str]:
@@ -211,10 +238,11 @@ def _grafana(place: Path, binary: Path, url: str) -> list[str]:
     return ["env", *pairs, str(binary), "server", "--homepath", str(home)]
 
 
-def _free(preferred: int) -> int:
-    """Give this port of 127.0.0.1 if it is free, else any that is."""
+def _reserve(ports: contextlib.ExitStack, preferred: int) -> int:
+    """Give this port of 127.0.0.1 if it is free, else any that is, and keep it from others."""
     for port in (preferred, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        probe = ports.enter_context(socket.socket())
+        with contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise SettingError("no port of 127.0.0.1 is free")

@@ -1,29 +1,11 @@
 """The settings that the configuration of the other servers is rendered from."""
 
-from typing import Annotated, Literal
-from urllib.parse import SplitResult, urlsplit
+from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import NoDecode
+from pydantic import Field, SecretStr, model_validator
 
-from service.settings import Settings
-
-
-def _url(text: object) -> SplitResult:
-    """Read an http or https URL; a path at its end is kept.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if isinstance(text, SplitResult):
-        return text
-    url = urlsplit(str(text).rstrip("/"))
-    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
-        raise ValueError("not a URL")
-    return url
-
-
-Url = Annotated[SplitResult, NoDecode, BeforeValidator(_url)]
+from service.settings import Settings, Url
 
 
 class RenderSettings(Settings):

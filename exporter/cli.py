@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from exporter.backfill import command
 from exporter.rules import RulesError, load_rules
 from exporter.serve import Exporter
 from exporter.settings import ExporterSettings
@@ -59,6 +60,24 @@ def check(alerts_file: str | None) -> None:
         sys.exit(EXIT_DATABASE)
     click.echo(f"{database.name}: {flavour.value}")
     click.echo(f"{settings.alerts_file}: {rules} rules")
+
+
+@main.command()
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
+              help="Prometheus's data folder.")  # fmt: skip
+@click.option("--days", "backfill_days", help="Days of history (BACKFILL_DAYS).")
+@click.option("--state", "exporter_state", help="Folder of the state (EXPORTER_STATE).")
+@click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR (LOG_LEVEL).")
+@exits_on_setting_error
+def backfill(out: Path, **flags: str | None) -> None:
+    """Give Prometheus the past of the log table, before the exporter first runs.
+
+    Can be interrupted and started again. Exit code 1: no block could be made, 2: bad setting, or
+    counting has begun, 3: no database.
+    """
+    settings = load(ExporterSettings, **flags)
+    log.configure(settings.log_level)
+    command.run(settings, out)
 
 
 def _rules(path: Path) -> int:

@@ -8,7 +8,9 @@ from pydantic import AliasChoices, Field, SecretStr
 from sqlalchemy.engine import URL
 
 from newapi.dsn import EXPECTED, DsnError, parse_dsn
-from service.settings import Address, Listen, SettingError, Settings, Zone
+from service.settings import Address, Listen, SettingError, Settings, Url, Zone
+
+_EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104
 
 
 class ExporterSettings(Settings):
@@ -27,6 +29,12 @@ class ExporterSettings(Settings):
         Address("127.0.0.1", 9847), description="host:port, as 127.0.0.1:9847"
     )
     exporter_state: Path = Field(Path("state/exporter"), description="a folder")
+    exporter_url: Url | None = Field(
+        None, description="http://host:port of the exporter, as Prometheus reaches it"
+    )
+    backfill_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        0, description="whole days of history, 0 to 3650"
+    )
     alerts_file: Path = Field(Path("alerts.yml"), description="a file of alert rules")
     poll_interval: Annotated[int, Field(ge=1, le=300)] = Field(
         2, description="whole seconds, 1 to 300"
@@ -62,6 +70,13 @@ class ExporterSettings(Settings):
         if not self.log_sql_dsn.get_secret_value():
             return self.gateway()
         return _url("LOG_SQL_DSN", self.log_sql_dsn, self.sqlite_path)
+
+    def scraped_as(self) -> str:
+        """Give host:port by which Prometheus reaches this exporter: the label `instance`."""
+        if self.exporter_url is not None:
+            return self.exporter_url.netloc
+        host, port = self.exporter_listen
+        return str(Address("127.0.0.1" if host in _EVERY_INTERFACE else host, port))
 
 
 def _url(variable: str, dsn: SecretStr, sqlite_path: str) -> URL:

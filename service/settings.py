@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, NamedTuple, ParamSpec, TypeVar
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AliasChoices, AliasPath, BeforeValidator, SecretStr, ValidationError
@@ -59,7 +60,22 @@ def parse_zone(name: object) -> ZoneInfo:
         raise ValueError("no such time zone") from error
 
 
+def parse_url(text: object) -> SplitResult:
+    """Read an http or https URL; a path at its end is kept.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(text, SplitResult):
+        return text
+    url = urlsplit(str(text).rstrip("/"))
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+        raise ValueError("not a URL")
+    return url
+
+
 Listen = Annotated[Address, NoDecode, BeforeValidator(parse_address)]
+Url = Annotated[SplitResult, NoDecode, BeforeValidator(parse_url)]
 Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
 
 

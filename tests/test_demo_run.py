@@ -30,6 +30,8 @@ class Demo:
                 str(folder),
                 "--incident-after",
                 "1",
+                "--history",
+                "1",
             ],
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -95,7 +97,8 @@ def test_it_shows_the_story_and_leaves_nothing_behind(demo: Demo) -> None:
 
 
 def test_it_ends_as_a_whole_when_a_part_dies(demo: Demo) -> None:
-    exporters = [p for p in demo.family if "newapi-exporter" in " ".join(p.cmdline())]
+    running = [p for p in demo.family if p.is_running()]
+    exporters = [p for p in running if "newapi-exporter" in " ".join(p.cmdline())]
     exporters[-1].kill()
     assert demo.process.wait(20) == 1
     assert "a part ended by itself" in demo.output()
