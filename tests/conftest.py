@@ -1,6 +1,7 @@
 """Fixtures that all tests share: real databases, started once in each test process."""
 
 import itertools
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,15 @@ import pytest
 from tests.servers import MariaDB, Postgres
 
 _NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """A command that is run in process sets the level of the log; the next test has its own."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
