@@ -72,8 +72,15 @@ class ExporterSettings(Settings):
         return _url("LOG_SQL_DSN", self.log_sql_dsn, self.sqlite_path)
 
     def scraped_as(self) -> str:
-        """Give host:port by which Prometheus reaches this exporter: the label `instance`."""
+        """Give host:port by which Prometheus reaches this exporter: the label `instance`.
+
+        Raises:
+            SettingError: EXPORTER_URL has no port. Prometheus 2 adds one to the label, 3 does not.
+        """
         if self.exporter_url is not None:
+            if self.exporter_url.port is None:
+                given = self.exporter_url.geturl()
+                raise SettingError(f"EXPORTER_URL={given}: expected a port in it")
             return self.exporter_url.netloc
         host, port = self.exporter_listen
         return str(Address("127.0.0.1" if host in _EVERY_INTERFACE else host, port))

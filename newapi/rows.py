@@ -78,7 +78,7 @@ def integer(value: object) -> int:
 
 
 def details(other: object) -> dict[str, Any]:
-    """Read the `other` column; '' and NULL are an empty object.
+    """Read the `other` column; '', NULL and `null`, Go's map that is not there, are empty.
 
     Raises:
         UnreadableError: it holds something else than a JSON object.
@@ -88,9 +88,11 @@ def details(other: object) -> dict[str, Any]:
     if isinstance(other, dict):
         return other
     try:
-        parsed = json.loads(other) if isinstance(other, str | bytes) else None
-    except (ValueError, RecursionError):
-        parsed = None
+        parsed = json.loads(other) if isinstance(other, str | bytes) else other
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError from error
+    if parsed is None:
+        return {}
     if not isinstance(parsed, dict):
         raise UnreadableError
     return parsed

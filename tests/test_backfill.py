@@ -16,8 +16,11 @@ from sqlalchemy import Engine, create_engine, text
 from demo.load import load
 from demo.schema import create
 from demo.world import Sizes
+from exporter.settings import ExporterSettings
 from newapi.dsn import parse_dsn
 from newapi.schema import Flavour
+from service.settings import SettingError
+from service.settings import load as load_settings
 from tests.oracle import newapi_sums
 from tests.programs import Exporter, Samples
 from tests.servers import Prometheus
@@ -341,6 +344,29 @@ def test_one_api_has_a_past_without_what_it_does_not_log(tmp_path: Path) -> None
         assert past == {name: live[name] for name in COUNTED if live.get(name)}
         assert past.keys() >= set(MEASURES)
         assert not past.keys() & {"newapi_api_key_requests_total", "newapi_request_errors_total"}
+
+
+@pytest.mark.parametrize(
+    ("url", "listen", "instance"),
+    [
+        ("", "127.0.0.1:9847", "127.0.0.1:9847"),
+        ("", ":9847", "127.0.0.1:9847"),
+        ("", "[::]:80", "127.0.0.1:80"),
+        ("", "[::1]:9847", "[::1]:9847"),
+        ("http://exporter:9847/", ":9847", "exporter:9847"),
+    ],
+)
+def test_samples_carry_the_address_that_prometheus_scrapes(
+    monkeypatch: pytest.MonkeyPatch, url: str, listen: str, instance: str
+) -> None:
+    monkeypatch.setenv("EXPORTER_URL", url)
+    assert load_settings(ExporterSettings, exporter_listen=listen).scraped_as() == instance
+
+
+def test_an_address_without_a_port_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPORTER_URL", "https://exporter.example")
+    with pytest.raises(SettingError, match=r"^EXPORTER_URL=https://.*: expected a port"):
+        load_settings(ExporterSettings).scraped_as()
 
 
 def test_an_empty_table_leaves_an_exporter_that_counts_from_the_first_row(tmp_path: Path) -> None:

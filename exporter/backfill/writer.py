@@ -38,6 +38,9 @@ promtool."""
 KEPT = 200_000
 """Changed values that are kept in memory before they are written."""
 
+AT_ONCE = min(os.cpu_count() or 1, 4)
+"""Runs of promtool at the same time; each takes some 300 MB, half of it the mapped text."""
+
 IDS = 500
 """Request ids looked up by one statement."""
 
@@ -215,7 +218,7 @@ class Writer:
             pending=tuple(self._pending.values()),
         )
         text = self._progress.text()
-        while len(self._running) >= (os.cpu_count() or 1):
+        while len(self._running) >= AT_ONCE:
             self._commit()
         if job.samples:
             job.start()
