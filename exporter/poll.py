@@ -74,7 +74,7 @@ class Poller:
         started = self._clock()
         try:
             with self._database.connect() as connection:
-                self._read(connection, self._inspect(connection, started))
+                current = self._read(connection, self._inspect(connection, started))
             self._ledger.release()
         except DatabaseError as error:
             if error.fault is Fault.MISSING:
@@ -88,7 +88,8 @@ class Poller:
             if not self._status.caught_up:
                 self._ledger.exposed()
             self._status.caught_up = True
-            self._status.counted_until = started
+            if current:
+                self._status.counted_until = started
         self._status.last_poll = self._clock()
         self._status.poll_seconds = self._status.last_poll - started
 
@@ -97,7 +98,8 @@ class Poller:
             self._table, self._inspected = LogTable(inspect(connection)), now
         return self._table
 
-    def _read(self, connection: Connection, table: LogTable) -> None:
+    def _read(self, connection: Connection, table: LogTable) -> bool:
+        """Count what is new; False where the table ends before what was counted."""
         if self._ledger.counting_since is None:
             row_id, created_at = table.newest(connection)
             tail = ((row_id, created_at),) if row_id else ()
@@ -106,10 +108,12 @@ class Poller:
         if self._windows is not None:  # before anything is counted, which adds to them
             self._filler.plan(self._windows)
             self._windows = None
+        if not self._read_pages(connection, table):
+            return False
         self._reread_gaps(connection, table)
-        self._read_pages(connection, table)
         self._settle(connection, table)
         self._filler.work(connection, table, self._clock() + FILL_FOR)
+        return True
 
     def _reread_gaps(self, connection: Connection, table: LogTable) -> None:
         """Look once more for the rows of ids that were skipped."""
@@ -121,22 +125,25 @@ class Poller:
             self._count(rows, table, ledger.gaps.found(ledger.position, rows, now))
         ledger.count((), ledger.gaps.looked(ledger.position, now))
 
-    def _read_pages(self, connection: Connection, table: LogTable) -> None:
+    def _read_pages(self, connection: Connection, table: LogTable) -> bool:
         while True:
             now = self._clock()
             rows = self._next(connection, table)
+            if rows is None:
+                return False
             if rows:
                 self._count(rows, table, advance(self._ledger.position, rows, now))
             if len(rows) < PAGE:
                 self._status.lag_rows = 0
-                return
+                return True
             newest, _ = table.newest(connection)
             self._status.lag_rows = max(newest - self._ledger.position.last_id, 0)
 
-    def _next(self, connection: Connection, table: LogTable) -> list[LogRow]:
+    def _next(self, connection: Connection, table: LogTable) -> list[LogRow] | None:
         """Read the next page; the last row that was read is read again, to see that it is there.
 
-        Where it is not, rows were deleted behind us, or ids have started again.
+        Where it is not, rows were deleted behind us, ids have started again, or a replica is yet
+        to get what was counted: None.
         """
         position = self._ledger.position
         anchor, continued, self._continued = position.anchor, self._continued, False
@@ -150,29 +157,39 @@ class Poller:
             # a backup may know less than was shown before: say that counting begins anew.
             log.warning("log row %d, the last that was counted, is gone", position.last_id)
             self._ledger.begin(position)
-        self._find_again(connection, table, position)
+        if not self._find_again(connection, table, position):
+            return None
         return table.after(connection, self._ledger.position.last_id, PAGE)
 
-    def _find_again(self, connection: Connection, table: LogTable, position: Position) -> None:
+    def _find_again(self, connection: Connection, table: LogTable, position: Position) -> bool:
         """Go back to where ids started again, if they did.
 
         What was counted and is still there are rows of the tail. Where none is left, the table
-        was emptied, or a backup from before the tail was restored: rows that were not counted
-        are then those created since the newest that was.
+        was emptied, a backup from before the tail was restored, or we are talking to a replica
+        that lags. Rows that were not counted are then those created since the newest that was,
+        so that while there is none, there is nothing to count, and waiting is right in all three.
+
+        Returns:
+            Whether reading can go on.
         """
         newest, _ = table.newest(connection)
         if newest == 0:
-            return
+            return True
         tail = dict(position.tail)
         present = table.among(connection, tail)
         counted = [row.id for row in present if tail[row.id] == time_of(row)]
-        first = table.first_since(connection, position.last_created_at)
         if counted:
             last_id = max(counted)
-        elif first is not None and first <= position.last_id:
-            last_id = first - 1
         else:
-            last_id = min(newest, position.last_id)
+            first = table.first_since(connection, position.last_created_at + 1)
+            if first is None:
+                self._said.warning(
+                    f"log table: ends at row {newest}, before row {position.last_id}, which was"
+                    " counted: waiting for a replica that lags, or for newer rows",
+                    self._clock(),
+                )
+                return False
+            last_id = min(first - 1, position.last_id)
         if last_id != position.last_id:
             log.warning(
                 "the log table was emptied or restored: going on after row %d, not %d",
@@ -182,6 +199,7 @@ class Poller:
             gaps = self._ledger.gaps.all()
             removed = tuple(gap for gap in gaps if not counted or gap.first > last_id)
             self._ledger.count((), Step(again, removed=removed))
+        return True
 
     def _settle(self, connection: Connection, table: LogTable) -> None:
         """Count the requests of which no attempt succeeded, once that is sure."""

@@ -92,10 +92,12 @@ class Exporter:
         def alerts(accept: str) -> Exposition | None:
             return render_alerts(accept) if self.status.caught_up else None
 
-        app = create_app(
-            self.status.reasons, self._page, {"/metrics": metrics, "/metrics/alerts": alerts}
-        )
         jobs = Jobs()
+        app = create_app(
+            lambda: [*self.status.reasons(), *jobs.reasons()],
+            self._page,
+            {"/metrics": metrics, "/metrics/alerts": alerts},
+        )
         jobs.every(settings.poll_interval, self.poll)
         jobs.every(settings.poll_interval, self.stock.read)
         jobs.every(EXPIRE_EVERY, self._expire)

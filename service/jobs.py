@@ -21,16 +21,22 @@ class Jobs:
         time.tzset()
         self._scheduler = Scheduler()
         self._stop = threading.Event()
+        self._failed: dict[str, str] = {}
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
 
     def every(self, seconds: float, job: Callable[[], object]) -> None:
         """Run a job at once, in the order of these calls, and again `seconds` after each end."""
 
+        name = getattr(job, "__name__", repr(job))
+
         def run() -> None:
             try:
                 job()
-            except Exception:
+            except Exception as error:
                 log.exception("a background job failed")
+                self._failed[name] = f"{name}: failed unexpectedly, {type(error).__name__}: see log"
+            else:
+                self._failed.pop(name, None)
 
         whole = max(round(seconds), 1)
         repeated = self._scheduler.every(whole).seconds.do(run)
@@ -39,6 +45,10 @@ class Jobs:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    def reasons(self) -> list[str]:
+        """Name the jobs whose last run failed, one line each, for readiness."""
+        return list(self._failed.values())
 
     def stop(self) -> None:
         """End after the job that is running now; waits for it at most 10 seconds."""

@@ -150,6 +150,29 @@ def test_a_backup_from_before_everything_that_is_remembered(make: Make) -> None:
     assert follower.sum() == 502
 
 
+def test_a_replica_that_lags_by_more_than_is_remembered(make: Make) -> None:
+    """Nothing is counted twice when it gets what was counted, and nothing is missed."""
+    follower = make()
+    follower.write(*ids(1))
+    follower.poll()
+    follower.write(*ids(*range(2, 601), 602))
+    follower.poll(2)
+    seen = follower.status.counted_until
+    follower.execute("CREATE TABLE ahead AS SELECT * FROM logs WHERE id > 300")
+    follower.execute("DELETE FROM logs WHERE id > 300")
+    follower.poll(2)
+    follower.restart()
+    follower.poll(70)  # longer than a gap is looked for
+    assert follower.sum() == 600
+    assert follower.status.counted_until == 0 < seen
+    follower.execute("INSERT INTO logs SELECT * FROM ahead")
+    follower.write(*ids(601, 603))
+    follower.poll(2)
+    follower.poll(2)
+    assert follower.sum() == 602
+    assert follower.status.counted_until == follower.now
+
+
 def test_rows_deleted_behind_us_change_nothing(make: Make) -> None:
     follower = make()
     follower.write(*ids(1))
