@@ -26,7 +26,6 @@ class Jobs:
 
     def every(self, seconds: float, job: Callable[[], object]) -> None:
         """Run a job at once, in the order of these calls, and again `seconds` after each end."""
-
         name = getattr(job, "__name__", repr(job))
 
         def run() -> None:
