@@ -110,7 +110,14 @@ class Exporter:
             self.state.close()
 
     def _begin(self, jobs: Jobs, url: str) -> None:
-        log.info("serving %s, reading %s, days in %s", url, self.logs.name, self._settings.tz.key)
+        settings = self._settings
+        log.info("serving %s, reading %s, days in %s", url, self.logs.name, settings.tz.key)
+        if settings.backfill_days and self.ledger.counting_since is None:
+            log.warning(
+                "BACKFILL_DAYS=%d is not read by serve: counting begins with the next row;"
+                " for history stop now and run newapi-exporter backfill first",
+                settings.backfill_days,
+            )
         jobs.start()
 
     def _expire(self) -> None:

@@ -82,6 +82,17 @@ def test_a_sqlite_file_that_is_missing_is_waited_for_and_never_created(tmp_path:
     assert_quiet(exporter)
 
 
+def test_history_that_was_not_read_is_told_with_the_way_to_it(tmp_path: Path) -> None:
+    dsn = f"sqlite:///{tmp_path}/one-api.db"
+    create(parse_dsn(dsn))
+    with Exporter({"SQL_DSN": dsn, "BACKFILL_DAYS": "30"}) as exporter:
+        exporter.stop()
+        assert exporter.output.count("BACKFILL_DAYS=30 is not read by serve") == 1
+        exporter.start()  # counting has begun: it would be too late
+        exporter.stop()
+        assert exporter.output.count("BACKFILL_DAYS=30 is not read by serve") == 1
+
+
 def test_a_table_that_is_missing_is_named_and_waited_for(gateway_url: str) -> None:
     url = parse_dsn(gateway_url)
     with Exporter({"SQL_DSN": gateway_url}, ALIVE) as exporter:
