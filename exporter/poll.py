@@ -30,6 +30,9 @@ IDS = 500
 INSPECT_EVERY = 300
 """Seconds after which the columns are looked at again: the gateway may have been upgraded."""
 
+SKEW = 60
+"""Seconds by which the clocks of a gateway's nodes may differ."""
+
 FILL_FOR = 0.5
 """Seconds of a poll that may go into filling windows."""
 
@@ -164,10 +167,11 @@ class Poller:
     def _find_again(self, connection: Connection, table: LogTable, position: Position) -> bool:
         """Go back to where ids started again, if they did.
 
-        What was counted and is still there are rows of the tail. Where none is left, the table
-        was emptied, a backup from before the tail was restored, or we are talking to a replica
-        that lags. Rows that were not counted are then those created since the newest that was,
-        so that while there is none, there is nothing to count, and waiting is right in all three.
+        What was counted and is still there are rows of the tail. Where none is left and there is
+        no old row either, the table was emptied, and all that it holds is new. Else a backup from
+        before the tail was restored, or we are talking to a replica that lags: rows that were not
+        counted are those created since the newest that was, so that while there is none, there
+        is nothing to count, and waiting is right in both.
 
         Returns:
             Whether reading can go on.
@@ -181,7 +185,10 @@ class Poller:
         if counted:
             last_id = max(counted)
         else:
-            first = table.first_since(connection, position.last_created_at + 1)
+            first: int | None
+            first, since = table.oldest(connection)
+            if since < position.last_created_at - SKEW:
+                first = table.first_since(connection, position.last_created_at + 1)
             if first is None:
                 self._said.warning(
                     f"log table: ends at row {newest}, before row {position.last_id}, which was"

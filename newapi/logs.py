@@ -82,13 +82,15 @@ class LogTable:
 
     def newest(self, connection: Connection) -> tuple[int, int]:
         """Give id and created_at of the row with the highest id; (0, 0) where there is none."""
-        statement = (
-            select(self._id, column("created_at"))
-            .select_from(table("logs"))
-            .order_by(self._id.desc())
-            .limit(1)
-        )
-        row = connection.execute(statement).fetchone()
+        return self._end(connection, self._id.desc())
+
+    def oldest(self, connection: Connection) -> tuple[int, int]:
+        """Give id and created_at of the row with the lowest id; (0, 0) where there is none."""
+        return self._end(connection, self._id.asc())
+
+    def _end(self, connection: Connection, order: ColumnElement[Any]) -> tuple[int, int]:
+        columns = select(self._id, column("created_at")).select_from(table("logs"))
+        row = connection.execute(columns.order_by(order).limit(1)).fetchone()
         if row is None:
             return 0, 0
         return int(row[0]), row[1] if isinstance(row[1], int) else 0
