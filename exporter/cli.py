@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from exporter.backfill import command
-from exporter.rules import RulesError, load_rules
+from exporter.rules.file import RulesError, load_rules
 from exporter.serve import Exporter
 from exporter.settings import ExporterSettings
 from newapi.database import Database, DatabaseError
@@ -82,7 +82,7 @@ def backfill(out: Path, **flags: str | None) -> None:
 
 def _rules(path: Path) -> int:
     try:
-        return len(load_rules(path))
+        return len(load_rules(path).rules)
     except RulesError as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_RULES)

@@ -16,7 +16,7 @@ from exporter.position import Gaps, Position, Step
 from exporter.series import Catalogue, Hold, Series, series_of
 from exporter.state import Changes, State
 from exporter.totals import Labels, Totals
-from exporter.windows import Buckets, Cell, Window
+from exporter.windows import Buckets, Cell, Use, Window
 from newapi.events import Event
 
 FAILED = "newapi_failed_requests_total"
@@ -172,10 +172,10 @@ class Ledger:
         """Give the natural day of this moment."""
         return today.Calendar(self.calendar.zone).day(self._clock())
 
-    def used(self, window: Window) -> dict[str, int]:
-        """Give tokens by target in a window until now."""
+    def used(self, window: Window) -> Use:
+        """Give what was used in a window until now, by target."""
         with self._lock:
-            return dict(self._buckets.used(window, self._clock()))
+            return self._buckets.used(window, self._clock())
 
     def watch(
         self, windows: Iterable[Window], *, keep: Iterable[Window], notes: Mapping[str, str]

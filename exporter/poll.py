@@ -93,8 +93,22 @@ class Poller:
             self._status.caught_up = True
             if current:
                 self._status.counted_until = started
+                self._fill()
         self._status.last_poll = self._clock()
         self._status.poll_seconds = self._status.last_poll - started
+
+    def _fill(self) -> None:
+        """Fill windows; what fails there keeps nothing from being counted."""
+        if not self._filler.busy or self._table is None:
+            return
+        try:
+            with self._database.connect() as connection:
+                self._filler.work(connection, self._table, self._clock() + FILL_FOR)
+        except DatabaseError as error:
+            self._status.errors["fill"] += 1
+            self._said.warning(f"windows of alert rules: {error}", self._clock())
+        except StateError as error:
+            self._fail("state", "state", f"state: {error}")
 
     def _inspect(self, connection: Connection, now: float) -> LogTable:
         if self._table is None or now - self._inspected >= INSPECT_EVERY:
@@ -115,7 +129,6 @@ class Poller:
             return False
         self._reread_gaps(connection, table)
         self._settle(connection, table)
-        self._filler.work(connection, table, self._clock() + FILL_FOR)
         return True
 
     def _reread_gaps(self, connection: Connection, table: LogTable) -> None:
@@ -206,6 +219,7 @@ class Poller:
             gaps = self._ledger.gaps.all()
             removed = tuple(gap for gap in gaps if not counted or gap.first > last_id)
             self._ledger.count((), Step(again, removed=removed))
+            self._filler.begin_anew()
         return True
 
     def _settle(self, connection: Connection, table: LogTable) -> None:

@@ -13,6 +13,7 @@ from exporter.exposition.today import TodayCollector
 from exporter.fill import Filler
 from exporter.ledger import Ledger
 from exporter.poll import Poller
+from exporter.readings import Readings
 from exporter.rulebook import Rulebook
 from exporter.settings import ExporterSettings
 from exporter.state import State, StateError
@@ -56,7 +57,7 @@ class Exporter:
             raise SettingError(f"EXPORTER_STATE: {error}") from None
         self.status = Status()
         self.rulebook = Rulebook(
-            settings.alerts_file, settings.exporter_state / "alerts.yml", self.status
+            settings.alerts_file, settings.exporter_state / "alerts.yml", self.status, settings.tz
         )
         self.stock = Stock(self.database, self.logs, self.ledger, self.status, time.time)
         self.filler = Filler(self.ledger, time.time)
@@ -66,7 +67,9 @@ class Exporter:
     def poll(self) -> None:
         """Follow the rules, then the log table."""
         if self.rulebook.refresh():
-            self.poller.follow(Window.of(rule) for rule in self.rulebook.rules)
+            rules, zone = self.rulebook.rules, self.rulebook.zone
+            self.poller.follow(Window.of(rule, zone) for rule in rules if rule.has_window)
+            self.stock.seen.follow(rules, time.time())
         self.poller.poll()
 
     def run(self) -> None:
@@ -82,8 +85,9 @@ class Exporter:
             InventoryCollector(self.stock, self.ledger),
             MonitorCollector(self.ledger, self.status, settings.tz.key),
         )
+        readings = Readings(self.ledger, self.filler, self.stock, time.time)
         render_alerts = page(
-            AlertCollector(self.rulebook, self.ledger, self.filler, self.status, self.stock)
+            AlertCollector(self.rulebook, readings, self.status, self.stock, time.time)
         )
 
         def metrics(accept: str) -> Exposition | None:
@@ -137,6 +141,11 @@ class Exporter:
             ("Counting since", _moment(self.ledger.counting_since or 0)),
             ("Channels", str(len(inventory.channels)) if inventory is not None else "not read yet"),
             ("Alert rules", f"{len(self.rulebook.rules)} in {self.rulebook.path}"),
+            *(
+                [("Mistake in the alert rules", problem)]
+                if (problem := self.rulebook.problem)
+                else ()
+            ),
             ("Time zone of days", self._settings.tz.key),
             ("Version", version("newapi-monitor")),
         ]

@@ -31,9 +31,10 @@ CREATE TABLE IF NOT EXISTS days (
   PRIMARY KEY (day, metric, labels)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failures (
   request_id TEXT PRIMARY KEY, model TEXT NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS buckets (
-  window TEXT, target TEXT, start INTEGER, tokens NOT NULL,
-  PRIMARY KEY (window, target, start)) WITHOUT ROWID;
+DROP TABLE IF EXISTS buckets;  -- of windows that knew tokens only; those are filled anew
+CREATE TABLE IF NOT EXISTS cells (
+  window TEXT, start INTEGER, target TEXT, measure TEXT, amount NOT NULL,
+  PRIMARY KEY (window, start, target, measure)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entities (
   kind TEXT, id INTEGER, info TEXT, changed_at REAL, gone_at REAL,
   PRIMARY KEY (kind, id)) WITHOUT ROWID;
@@ -150,8 +151,11 @@ class State:
 
     def cells(self) -> dict[Cell, int]:
         """Give the buckets of all windows."""
-        rows = self._db.execute("SELECT window, target, start, tokens FROM buckets")
-        return {(window, target, start): int(tokens) for window, target, start, tokens in rows}
+        rows = self._db.execute("SELECT window, start, target, measure, amount FROM cells")
+        return {
+            (window, start, target, measure): int(amount)
+            for window, start, target, measure, amount in rows
+        }
 
     def entities(self) -> dict[Subject, Entity]:
         """Give what is known of channels, API keys and users."""
@@ -179,7 +183,7 @@ class State:
         marks = ", ".join("?" * len(kept))
         self._transaction(
             [
-                (f"DELETE FROM buckets WHERE window NOT IN ({marks})", [kept]),  # noqa: S608
+                (f"DELETE FROM cells WHERE window NOT IN ({marks})", [kept]),  # noqa: S608
                 ("REPLACE INTO meta VALUES (?, ?)", list(notes.items())),
             ]
         )
@@ -192,7 +196,7 @@ class State:
         """
         self._transaction(
             [
-                ("DELETE FROM buckets WHERE window = ? AND start < ?", list(edges.items())),
+                ("DELETE FROM cells WHERE window = ? AND start < ?", list(edges.items())),
                 ("DELETE FROM days WHERE day < ?", [(today.isoformat(),)]),
             ]
         )
@@ -254,8 +258,8 @@ def _statements(changes: Changes) -> list[_Statement]:
             [(d.isoformat(), *row) for d, sums in changes.days.items() for row in _rows(sums)],
         ),
         (
-            "REPLACE INTO buckets VALUES (?, ?, ?, ?)",
-            [(*cell, _storable(tokens)) for cell, tokens in changes.cells.items()],
+            "REPLACE INTO cells VALUES (?, ?, ?, ?, ?)",
+            [(*cell, _storable(amount)) for cell, amount in changes.cells.items()],
         ),
         (
             "REPLACE INTO failures VALUES (?, ?, ?)",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from exporter.departed import present
 from exporter.ledger import Ledger
+from exporter.seen import Seen
 from exporter.state import StateError
 from exporter.status import Status
 from newapi.database import Database, DatabaseError
@@ -38,6 +39,10 @@ class Stock:
         status: Status,
         clock: Callable[[], float],
     ) -> None:
+        self.seen = Seen(ledger)
+        """What was seen enabled, for rules with "*"."""
+        self.read_at = 0.0
+        """Unix time of the last reading; 0 before the first."""
         self.inventory: Inventory | None = None
         self.options: Options | None = None
         self.schema: Schema | None = None
@@ -64,6 +69,7 @@ class Stock:
                 tables.require("options", "key", "value")
                 options = read_options(connection)
             self._ledger.compare(present(inventory))
+            self.seen.look(inventory, now)
         except StateError as error:
             self._status.failed("state", "state", f"state: {error}")
             return
@@ -73,6 +79,7 @@ class Stock:
             self._said.warning(message, now)
             return
         self.schema, self.inventory, self.options = schema, inventory, options
+        self.read_at = now
         if self._ledger.counting_since is not None:
             self._read_at = now
         self._status.works("inventory")

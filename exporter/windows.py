@@ -1,121 +1,241 @@
-"""What was used in the time before now, for alert rules, by the log row's own time.
+"""What was used in the period that an alert rule looks at, by the log row's own time.
 
-A window is a fixed number of buckets for each target, a sixtieth of the period wide and laid on
-multiples of that width since 1970. It counts the buckets that lie within the period as a whole
-and the one that is being filled: so it is exact at the edges of the buckets, and never shows more
-than was used in the period.
+A window sums up measures in buckets for each of its targets; spans.py says which buckets there are
+and which count now. It never shows more than was used.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
+from exporter import measures
+from exporter.measures import gains, is_duration
 from exporter.position import AHEAD
-from exporter.rules import EVERY, PERIODS, Rule
+from exporter.rules.period import PERIODS, Range
+from exporter.rules.rule import EVERY, GATEWAY, Rule
+from exporter.spans import Day, Edges, Fixed, Rolling, Span
 from newapi.events import Event
-from newapi.rows import LogType
 
-BUCKETS = 60
+Cell = tuple[str, int, str, str]
+"""A window's key, the start of a bucket in unix seconds, a target, a measure."""
 
-Cell = tuple[str, str, int]
-"""A window's key, a target, the start of a bucket in unix seconds."""
+Amounts = Mapping[str, int]
+"""By measure; what is 0 may be missing."""
+
+
+class Use(NamedTuple):
+    """What each target used, in the present period and in the one before."""
+
+    now: Mapping[str, Amounts]
+    before: Mapping[str, Amounts]
 
 
 @dataclass(frozen=True)
 class Window:
-    """What one or more rules look at: targets of a scope, over a period of seconds."""
+    """What one or more rules look at: measures of a scope's targets, over a span of time."""
 
     scope: str
     targets: tuple[str, ...]
-    period: int
+    span: Span
+    measures: tuple[str, ...] = (measures.TOKENS,)
+    before: bool = False
+    """Whether the period before is kept too."""
 
     @classmethod
-    def of(cls, rule: Rule) -> "Window":
-        """Give the window that a rule looks at."""
-        return cls(rule.scope, rule.targets, PERIODS[rule.period])
+    def of(cls, rule: Rule, zone: ZoneInfo) -> "Window":
+        """Give the window that a rule looks at; days and ranges are those of a time zone."""
+        spikes = rule.type == "request_spike"
+        return cls(rule.scope, rule.targets, _span(rule, zone), _measures(rule), spikes)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What names it in the state: the same window of another rule has the same."""
-        return f"{self.scope}|{self.period}|{json.dumps(self.targets)}"
+        kept = ",".join(self.measures) + ("+" if self.before else "")
+        return f"{self.scope}|{self.span.key}|{kept}|{json.dumps(self.targets)}"
 
-    @property
-    def width(self) -> int:
-        """Seconds of a bucket."""
-        return self.period // BUCKETS
+    @cached_property
+    def _chosen(self) -> frozenset[str] | None:
+        return None if self.targets == (EVERY,) else frozenset(self.targets)
 
-    def edge(self, now: float) -> int:
-        """Give the unix second at which the window begins: the first edge not before its time."""
-        return -(-(int(now) - self.period) // self.width) * self.width
+    def first(self, now: float) -> int:
+        """Give the unix second from which on rows count."""
+        edges = self.span.edges(now)
+        return edges.before if self.before else edges.begin
 
-    def target(self, event: Event) -> str | None:
-        """Name the target that an event counts for; None where it counts for none."""
-        if self.scope == "gateway":
-            return "gateway"
-        target = str(_FIELDS[self.scope](event))
-        return target if self.targets == (EVERY,) or target in self.targets else None
+    def covers(self, target: str) -> bool:
+        """Tell whether it looks at a target of its scope."""
+        return self._chosen is None or target in self._chosen
+
+    def wants(self, measure: str) -> bool:
+        """Tell whether it sums up a measure."""
+        return measure in self.measures or (
+            measures.DURATIONS in self.measures and is_duration(measure)
+        )
 
 
-_FIELDS = {
-    "channel": lambda event: event.channel_id,
+def _span(rule: Rule, zone: ZoneInfo) -> Span:
+    if isinstance(rule.period, Range):
+        return Fixed(rule.period.starts_at(zone), rule.period.ends_at(zone))
+    seconds = PERIODS.get(rule.period)
+    return Day(zone) if seconds is None else Rolling(seconds)
+
+
+def _measures(rule: Rule) -> tuple[str, ...]:
+    if rule.type == "error_rate":
+        kept = measures.FAILURES if rule.count == "all" else measures.ERRORS
+        return measures.REQUESTS, kept
+    if rule.type == "latency" and rule.statistic == "mean":
+        return measures.REQUESTS, measures.MILLISECONDS
+    return {
+        "token_usage": (measures.TOKENS,),
+        "cost": (measures.QUOTA,),
+        "latency": (measures.REQUESTS, measures.DURATIONS),
+        "request_spike": (measures.REQUESTS,),
+    }[rule.type]
+
+
+_TARGETS: Mapping[str, Callable[[Event], str]] = {
+    "channel": lambda event: str(event.channel_id),
     "model": lambda event: event.model,
-    "api_key": lambda event: event.api_key_id,
-    "user": lambda event: event.user_id,
+    "api_key": lambda event: str(event.api_key_id),
+    "user": lambda event: str(event.user_id),
+    GATEWAY: lambda _: GATEWAY,
 }
 
 
 def fold(events: Iterable[Event], windows: Iterable[Window], now: float) -> dict[Cell, int]:
-    """Sum up the tokens of completed requests by window, target and bucket."""
+    """Sum events up by window, bucket, target and measure."""
+    by_scope: dict[str, list[Window]] = {}
+    for window in windows:
+        by_scope.setdefault(window.scope, []).append(window)
+    counted = [(event, amounts) for event in events if (amounts := gains(event))]
     cells: dict[Cell, int] = {}
-    edges = [(window, window.key, window.width, window.edge(now)) for window in windows]
-    for event in events:
-        tokens = event.prompt + event.completion
-        if event.type is not LogType.CONSUME or not tokens:
-            continue
-        for window, key, width, edge in edges:
-            if not edge <= event.created_at < now + AHEAD:
-                continue
-            target = window.target(event)
-            if target is not None:
-                cell = (key, target, event.created_at // width * width)
-                cells[cell] = cells.get(cell, 0) + tokens
+    for scope, some in by_scope.items():
+        seconds = _by_second(counted, scope)
+        for window in some:
+            _add(cells, window, seconds, now)
     return cells
+
+
+_Seconds = Mapping[tuple[str, int], Amounts]
+"""Amounts by target and created_at: in a poll there are far fewer of them than rows."""
+
+
+def _by_second(counted: Iterable[tuple[Event, Amounts]], scope: str) -> _Seconds:
+    target = _TARGETS[scope]
+    found: dict[tuple[str, int], dict[str, int]] = {}
+    for event, amounts in counted:
+        sums = found.setdefault((target(event), event.created_at), {})
+        for measure, amount in amounts.items():
+            sums[measure] = sums.get(measure, 0) + amount
+    return found
+
+
+def _add(cells: dict[Cell, int], window: Window, seconds: _Seconds, now: float) -> None:
+    edges, first = window.span.edges(now), window.first(now)
+    for (target, at), amounts in seconds.items():
+        if not first <= at < now + AHEAD or not window.covers(target):
+            continue
+        start = window.span.bucket(at, edges)
+        if start == edges.end and isinstance(window.span, Fixed):
+            continue
+        for measure, amount in amounts.items():
+            if window.wants(measure):
+                cell = (window.key, start, target, measure)
+                cells[cell] = cells.get(cell, 0) + amount
+
+
+@dataclass
+class _Tally:
+    """The buckets of one window, and what they add up to at the moment of `edges`."""
+
+    buckets: dict[int, dict[tuple[str, str], int]] = field(default_factory=dict)
+    """By start, then by target and measure."""
+    sums: tuple[dict[str, Amounts], dict[str, Amounts]] = field(default_factory=lambda: ({}, {}))
+    """Of the present period and of the one before. The inner ones are replaced, never changed:
+    whoever was given one keeps it as it was."""
+    edges: Edges | None = None
+
+    def part(self, start: int, edges: Edges | None) -> dict[str, Amounts] | None:
+        """Give the sums that a bucket belongs to at some edges."""
+        if edges is None or not edges.before <= start < edges.end:
+            return None
+        return self.sums[start < edges.begin]
+
+    def move(self, edges: Edges, first: int) -> None:
+        """Go on to the edges of another moment; buckets before `first` go."""
+        for start in list(self.buckets):
+            old, new = self.part(start, self.edges), self.part(start, edges)
+            if old is not new:
+                _sum_up(old, self.buckets[start], -1)
+                _sum_up(new, self.buckets[start], 1)
+            if start < first:
+                _sum_up(new, self.buckets.pop(start), -1)
+        self.edges = edges
+
+
+def _sum_up(
+    sums: dict[str, Amounts] | None, amounts: Mapping[tuple[str, str], int], sign: int
+) -> None:
+    if sums is None:
+        return
+    changed: dict[str, dict[str, int]] = {}
+    for (target, measure), amount in amounts.items():
+        mine = changed.get(target)
+        if mine is None:
+            mine = changed[target] = dict(sums.get(target, {}))
+        mine[measure] = mine.get(measure, 0) + sign * amount
+        if not mine[measure]:
+            del mine[measure]
+    sums |= changed
+    for target, mine in changed.items():
+        if not mine:
+            del sums[target]
 
 
 class Buckets:
     """The cells of all windows, and what they add up to now."""
 
     def __init__(self, cells: Mapping[Cell, int] | None = None) -> None:
-        self._cells: dict[str, dict[str, dict[int, int]]] = {}
+        self._tallies: dict[str, _Tally] = {}
         self.merge(cells or {})
 
     def merge(self, cells: Mapping[Cell, int]) -> None:
         """Add to the buckets."""
-        for (key, target, start), amount in cells.items():
-            buckets = self._cells.setdefault(key, {}).setdefault(target, {})
-            buckets[start] = buckets.get(start, 0) + amount
+        grouped: dict[tuple[str, int], dict[tuple[str, str], int]] = {}
+        for (key, start, target, measure), amount in cells.items():
+            grouped.setdefault((key, start), {})[target, measure] = amount
+        for (key, start), amounts in grouped.items():
+            tally = self._tallies.setdefault(key, _Tally())
+            bucket = tally.buckets.setdefault(start, {})
+            for cell, amount in amounts.items():
+                bucket[cell] = bucket.get(cell, 0) + amount
+            _sum_up(tally.part(start, tally.edges), amounts, 1)
 
     def get(self, cell: Cell) -> int:
         """Give what a bucket holds, 0 where there is none."""
-        key, target, start = cell
-        return self._cells.get(key, {}).get(target, {}).get(start, 0)
+        key, start, target, measure = cell
+        tally = self._tallies.get(key)
+        return 0 if tally is None else tally.buckets.get(start, {}).get((target, measure), 0)
 
-    def used(self, window: Window, now: float) -> Iterator[tuple[str, int]]:
-        """Give each target that was ever seen in a window and what it used in it until now."""
+    def used(self, window: Window, now: float) -> Use:
+        """Give what each target used until now; one that used nothing is missing."""
         self.expire(window, now)
-        for target, buckets in self._cells.get(window.key, {}).items():
-            yield target, sum(buckets.values())
+        tally = self._tallies.get(window.key) or _Tally()
+        return Use(dict(tally.sums[0]), dict(tally.sums[1]) if window.before else {})
 
     def forget_but(self, windows: Iterable[str]) -> None:
         """Drop all windows but those of these keys."""
         kept = set(windows)
-        self._cells = {key: cells for key, cells in self._cells.items() if key in kept}
+        self._tallies = {key: tally for key, tally in self._tallies.items() if key in kept}
 
     def expire(self, window: Window, now: float) -> int:
-        """Drop the buckets before the window; gives the edge before which none is left."""
-        edge = window.edge(now)
-        for buckets in self._cells.get(window.key, {}).values():
-            if buckets and min(buckets) < edge:
-                for start in [start for start in buckets if start < edge]:
-                    del buckets[start]
-        return edge
+        """Drop the buckets before the window; gives the second before which none is left."""
+        edges, first = window.span.edges(now), window.first(now)
+        tally = self._tallies.get(window.key)
+        if tally is not None and tally.edges != edges:
+            tally.move(edges, first)
+        return first

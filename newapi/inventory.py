@@ -40,6 +40,8 @@ class Channel:
     response_time: float
     """Seconds, of the last channel test."""
     balance: float
+    balance_read_at: int
+    """When the provider was last asked for it."""
     used_quota: int
     tested_at: int
 
@@ -107,7 +109,7 @@ def read_inventory(
 def _channels(connection: Connection, schema: Schema, flavour: Flavour) -> tuple[Channel, ...]:
     rows = _read(
         connection, schema, "channels", "id", "name", "type", "group", "tag", "status",
-        "response_time", "balance", "used_quota", "test_time",
+        "response_time", "balance", "balance_updated_time", "used_quota", "test_time",
     )  # fmt: skip
     return tuple(
         Channel(
@@ -119,6 +121,7 @@ def _channels(connection: Connection, schema: Schema, flavour: Flavour) -> tuple
             status=CHANNEL_STATUS.get(_int(row["status"]), "unknown"),
             response_time=_int(row["response_time"]) / 1000,
             balance=_float(row["balance"]),
+            balance_read_at=_int(row["balance_updated_time"]),
             used_quota=_int(row["used_quota"]),
             tested_at=_int(row["test_time"]),
         )

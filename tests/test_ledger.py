@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from exporter.spans import Rolling
 from exporter.windows import Window
 from tests.follower import NOON, Follower
 
 
 @pytest.fixture
 def follower(tmp_path: Path) -> Iterator[Follower]:
-    window = Window("channel", ("*",), 300)
+    window = Window("channel", ("*",), Rolling(300))
     follower = Follower(f"sqlite:///{tmp_path}/one-api.db", tmp_path / "state", windows=[window])
     yield follower
     follower.close()
@@ -61,7 +62,8 @@ def test_where_saving_fails_the_numbers_stand_still_and_then_nothing_is_missing(
     follower.poll()
     assert follower.sum() == 1001
     # Windows and days hold also what was used before counting began.
-    assert sum(follower.ledger.used(follower.windows[0]).values()) == 1002 * 50
+    used = follower.ledger.used(follower.windows[0]).now
+    assert sum(amounts["tokens"] for amounts in used.values()) == 1002 * 50
     assert sum(follower.ledger.today()["newapi_today_requests"].values()) == 1002
     follower.restart()
     follower.poll()
@@ -75,7 +77,7 @@ def test_rules_that_came_while_the_state_was_full_are_followed_once_it_is_not(
     follower.poll()
     follower.write({"id": 2, "model_name": "o3"})
     follower.poll(2)
-    window = Window("model", ("o3",), 3600)
+    window = Window("model", ("o3",), Rolling(3600))
     leave_room(follower, pages=8)
     follower.poller.follow([window])
     follower.write(*({"id": n, "model_name": f"m{n}"} for n in range(3, 1003)))
@@ -85,7 +87,7 @@ def test_rules_that_came_while_the_state_was_full_are_followed_once_it_is_not(
     leave_room(follower, 1_000_000)
     follower.poll(2)
     assert follower.filler.complete(window)
-    assert follower.ledger.used(window) == {"o3": 50}
+    assert follower.ledger.used(window).now == {"o3": {"tokens": 50}}
 
 
 def test_what_was_counted_before_a_kill_is_there_after_it(follower: Follower) -> None:
@@ -111,6 +113,6 @@ def test_rows_that_came_while_nobody_counted_are_in_their_windows_too(follower: 
     follower.restart()
     follower.poll(20)
     assert follower.sum() == 3
-    assert follower.ledger.used(follower.windows[0]) == {"7": 4 * 50}
+    assert follower.ledger.used(follower.windows[0]).now == {"7": {"tokens": 4 * 50}}
     follower.poll(2)
-    assert follower.ledger.used(follower.windows[0]) == {"7": 4 * 50}
+    assert follower.ledger.used(follower.windows[0]).now == {"7": {"tokens": 4 * 50}}

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -24,10 +25,11 @@ class Book:
         self.begin()
 
     def begin(self) -> None:
-        self.rulebook = Rulebook(self.file, self.copy, self.status)
+        self.rulebook = Rulebook(self.file, self.copy, self.status, ZoneInfo("UTC"))
 
     def refresh(self) -> bool:
-        return self.rulebook.refresh()
+        """Look twice, as what is read counts only then."""
+        return any([self.rulebook.refresh(), self.rulebook.refresh()])
 
     def names(self) -> list[str]:
         return [rule.name for rule in self.rulebook.rules]
@@ -94,15 +96,51 @@ def test_a_mistake_at_the_start_without_a_good_copy_leaves_no_rules(
     assert not book.rulebook.good
 
 
-def test_a_file_that_is_missing_or_removed_has_no_rules(book: Book) -> None:
+def test_a_file_that_is_missing_or_removed_has_no_rules_and_says_so_in_one_line(
+    book: Book, caplog: pytest.LogCaptureFixture
+) -> None:
     assert book.refresh()
     assert book.names() == []
     assert book.rulebook.good
+    assert caplog.messages == [f"{book.file}: there is no such file, so there are no alert rules"]
     book.file.write_text(GOOD % "a")
     assert book.refresh()
     book.file.unlink()
     assert book.refresh()
+    assert not book.refresh()
     assert book.names() == []
+    assert len(caplog.messages) == 2
+
+
+def test_a_file_that_is_removed_leaves_the_last_good_copy(book: Book) -> None:
+    book.file.write_text(GOOD % "a")
+    book.refresh()
+    book.file.unlink()
+    book.refresh()
+    assert book.copy.read_text() == GOOD % "a"
+    book.begin()
+    book.refresh()
+    assert book.names() == []
+    book.begin()
+    book.file.write_text(BROKEN)
+    book.refresh()
+    assert book.names() == ["a"]
+
+
+@pytest.mark.parametrize("between", [None, "", GOOD[:20], "rules: []\n"])
+def test_what_an_editor_leaves_for_a_moment_does_not_count(book: Book, between: str | None) -> None:
+    book.file.write_text(GOOD % "a")
+    book.refresh()
+    if between is None:
+        book.file.unlink()
+    else:
+        book.file.write_text(between)
+    assert not book.rulebook.refresh()
+    book.file.write_text(GOOD % "b")
+    assert not book.rulebook.refresh()
+    assert (book.names(), book.rulebook.good) == (["a"], True)
+    assert book.rulebook.refresh()
+    assert book.names() == ["b"]
 
 
 @pytest.mark.parametrize("unreadable", ["a folder", "not UTF-8"])
@@ -130,7 +168,7 @@ def test_what_is_in_force_is_what_was_compared(book: Book) -> None:
     os.mkfifo(book.file)
     writer = threading.Thread(target=book.file.write_text, args=(GOOD % "a",), daemon=True)
     writer.start()
-    assert book.refresh()
+    assert book.rulebook.refresh()
     assert book.names() == ["a"]
     writer.join()
 

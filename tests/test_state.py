@@ -33,7 +33,7 @@ EVERYTHING = Changes(
         "newapi_rows_adjusted_total": {("negative",): 0},
     },
     held=[("newapi_quota_total", (8, "o3"))],
-    cells={('gateway|300|["gateway"]', "gateway", NOON): 2**70},
+    cells={('gateway|300|tokens|["gateway"]', NOON, "gateway", "tokens"): 2**70},
     days={date(2027, 1, 15): {"newapi_today_tokens": {(7, "gpt-4o"): 2**65}}},
     failures=[Failure("req-1", "gpt-4o", NOON)],
     entities={
@@ -124,7 +124,8 @@ def test_any_sum_of_any_labels_comes_back_as_it_was(
 
 
 def test_windows_and_days_that_are_over_go(open_state: Callable[[], State]) -> None:
-    old, new, other = (("a", "gateway", 100), 1), (("a", "gateway", 200), 2), (("b", "7", 100), 3)
+    old, new = (("a", 100, "gateway", "tokens"), 1), (("a", 200, "gateway", "tokens"), 2)
+    other = (("b", 100, "7", "requests"), 3)
     sums: Sums = {"newapi_today_tokens": {(7, "o3"): 1}}
     days = {date(2027, 1, number): sums for number in (14, 15)}
     state = open_state()
@@ -226,7 +227,7 @@ def test_a_state_that_cannot_be_opened_is_said_in_one_line(
         "UPDATE days SET day = 'today'",
         "UPDATE entities SET info = 'x'",
         "ALTER TABLE totals RENAME COLUMN value TO amount",
-        "ALTER TABLE buckets RENAME COLUMN tokens TO amount",
+        "ALTER TABLE cells RENAME COLUMN amount TO tokens",
     ],
 )
 def test_a_state_that_is_damaged_is_said_and_not_counted_on(

@@ -1,22 +1,25 @@
-"""The series that alerts rest on: rules as they stand, and what their targets used."""
+"""The series that alerts rest on: rules as they stand, and what their targets used.
 
-from collections.abc import Iterator
+docs/alert-series.md is their contract: names, labels, units, and how they are compared.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from zoneinfo import ZoneInfo
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from exporter.exposition.inventory import switches
-from exporter.fill import Filler
-from exporter.ledger import Ledger
+from exporter.readings import Readings
 from exporter.rulebook import Rulebook
-from exporter.rules import Rule
+from exporter.rules.rule import Rule
 from exporter.status import Status
 from exporter.stock import Stock
-from exporter.windows import Window
 
 RULE_LABELS = (
-    "rule", "type", "scope", "period", "statistic", "action", "severity", "notify", "repeat",
-    "each",
+    "rule", "type", "scope", "period", "statistic", "projected", "currency", "action", "severity",
+    "notify", "repeat", "each", "release_after", "override_for",
 )  # fmt: skip
 
 TARGET_LABELS = {
@@ -27,85 +30,166 @@ TARGET_LABELS = {
 }
 """The label that names a target, by scope; a gateway has none of its own."""
 
+LEFT_BEHIND = 2 * 3600
+"""Seconds for which a rule that was removed or changed shows that it does not count any more."""
 
-_MANY = {"api_key", "user"}
-"""Scopes with thousands of targets: of a rule for each one, only those near their threshold."""
+SERIES = {
+    "tokens": "LLM tokens of a target in a rule's window.",
+    "quota": "Quota charged to a target in a rule's window.",
+    "projected": "Use at the end of the period if the pace so far stays.",
+    "errors": "Failed attempts of a target in a rule's window.",
+    "requests": "Completed requests of a target in a rule's window, channel tests excluded.",
+    "requests_before": "Completed requests in the period before a rule's window.",
+    "seconds": "Duration of requests in a rule's window: the statistic that the rule asks for.",
+    "down": "0: in service, 1: disabled by the gateway, 2: disabled by hand.",
+    "remaining": "Quota that a target has left.",
+}
+"""newapi_rule_<name> and what it says."""
+
+Labels = tuple[str, ...]
 
 
 class AlertCollector(Collector):
-    """Exposes the rules in force and the windows of their targets."""
+    """Exposes the rules in force and what their targets show.
+
+    Args:
+        rulebook: the rules.
+        readings: what their targets show.
+        status: how the exporter is doing.
+        stock: the inventory and the gateway's options.
+        clock: gives unix seconds.
+    """
 
     def __init__(
         self,
         rulebook: Rulebook,
-        ledger: Ledger,
-        filler: Filler,
+        readings: Readings,
         status: Status,
         stock: Stock,
+        clock: Callable[[], float],
     ) -> None:
         self._rulebook = rulebook
-        self._ledger = ledger
-        self._filler = filler
+        self._readings = readings
         self._status = status
         self._stock = stock
+        self._clock = clock
+        self._left: dict[Labels, float] = {}
+        """By the labels of a rule the unix time until which they are shown."""
+        self._lock = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
         """Give every family of one moment."""
-        rules = self._rulebook.rules
-        yield from _rules(rules)
-        yield from self._windows(rules)
-        yield GaugeMetricFamily(
+        rules, zone = self._rulebook.rules, self._rulebook.zone
+        yield from self._rules(rules)
+        yield self._active(rules, zone)
+        yield self._filled(rules, zone)
+        yield from self._targets(rules, zone)
+        yield _gauge(
             "newapi_counted_until_timestamp_seconds",
             "Unix time; every log row that was visible then is counted.",
-            value=self._status.counted_until,
+            self._status.counted_until,
+        )
+        yield _gauge(
+            "newapi_inventory_read_timestamp_seconds",
+            "Unix time at which channels, API keys, users and options were last read.",
+            self._stock.read_at,
         )
         if self._stock.options is not None:
             yield switches(self._stock.options, ["LogConsumeEnabled"])
-        yield GaugeMetricFamily(
+        yield _gauge("newapi_alert_rules", "Rules in force.", len(rules))
+        yield _gauge(
             "newapi_alert_rules_last_reload_successful",
             "1 where the rules in force are those of the file, 0 where the file has a mistake.",
-            value=int(self._rulebook.good),
+            int(self._rulebook.good),
         )
 
-    def _windows(self, rules: tuple[Rule, ...]) -> Iterator[Metric]:
-        complete = GaugeMetricFamily(
-            "newapi_alert_rule_window_complete",
-            "1 where a rule's window holds all of its period.",
+    def _rules(self, rules: tuple[Rule, ...]) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "newapi_alert_rule",
+            "The threshold of each rule, in the unit of what it is compared with.",
+            labels=RULE_LABELS,
+        )
+        fewest = GaugeMetricFamily(
+            "newapi_alert_rule_min_requests",
+            "The number of requests below which a rule says nothing.",
             labels=("rule",),
         )
-        names = ("rule", "target", *TARGET_LABELS.values())
-        tokens = GaugeMetricFamily(
-            "newapi_rule_tokens", "LLM tokens of a target in a rule's window.", labels=names
+        money = GaugeMetricFamily(
+            "newapi_alert_rule_quota_per_unit",
+            "Quota units to one unit of the rule's currency.",
+            labels=("rule",),
         )
         for rule in rules:
-            window = Window.of(rule)
-            complete.add_metric([rule.name], int(self._filler.complete(window)))
-            for target, amount in self._ledger.used(window).items():
-                if rule.each and rule.scope in _MANY and amount <= rule.threshold / 2:
-                    continue
-                labels = {"rule": rule.name, "target": target}
-                if rule.scope in TARGET_LABELS:
-                    labels[TARGET_LABELS[rule.scope]] = target
-                tokens.add_sample("newapi_rule_tokens", labels, amount)
-        yield complete
-        yield tokens
+            threshold, unit = self._readings.threshold(rule), self._readings.quota_per_unit(rule)
+            if threshold is not None:
+                family.add_metric(rule_labels(rule), threshold)
+            if rule.type in {"error_rate", "latency", "request_spike"}:
+                fewest.add_metric([rule.name], rule.min_requests)
+            if unit:
+                money.add_metric([rule.name], unit)
+        yield from (family, fewest, money)
+
+    def _active(self, rules: tuple[Rule, ...], zone: ZoneInfo) -> Metric:
+        active = GaugeMetricFamily(
+            "newapi_alert_rule_active",
+            "1 while a rule counts; 0 also for two hours after it was removed or changed.",
+            labels=RULE_LABELS,
+        )
+        now = self._clock()
+        present = {rule_labels(rule): int(self._readings.active(rule, zone)) for rule in rules}
+        with self._lock:
+            self._left = {labels: end for labels, end in self._left.items() if now < end}
+            left = dict.fromkeys(self._left, 0)
+            self._left |= dict.fromkeys(present, now + LEFT_BEHIND)
+        for labels, value in (left | present).items():
+            active.add_metric(labels, value)
+        return active
+
+    def _filled(self, rules: tuple[Rule, ...], zone: ZoneInfo) -> Metric:
+        filled = GaugeMetricFamily(
+            "newapi_alert_rule_window_filled_ratio",
+            "The part of a rule's window that is filled from the log table, 1 when complete.",
+            labels=("rule",),
+        )
+        for rule in rules:
+            if rule.has_window:
+                filled.add_metric([rule.name], self._readings.filled(rule, zone))
+        return filled
+
+    def _targets(self, rules: tuple[Rule, ...], zone: ZoneInfo) -> Iterator[Metric]:
+        names = ("rule", "target", *TARGET_LABELS.values())
+        families = {
+            name: GaugeMetricFamily(f"newapi_rule_{name}", text, labels=names)
+            for name, text in SERIES.items()
+        }
+        for rule in rules:
+            label = TARGET_LABELS.get(rule.scope)
+            for reading in self._readings.of(rule, zone):
+                labels = {"rule": rule.name, "target": reading.target}
+                if label is not None:
+                    labels[label] = reading.target
+                _add(families, labels, reading.values)
+        yield from families.values()
 
 
-def _rules(rules: tuple[Rule, ...]) -> Iterator[Metric]:
-    threshold = GaugeMetricFamily(
-        "newapi_alert_rule", "The threshold of each rule.", labels=RULE_LABELS
-    )
-    active = GaugeMetricFamily(
-        "newapi_alert_rule_active", "1 while a rule counts.", labels=("rule",)
-    )
-    for rule in rules:
-        threshold.add_metric(
-            [
-                rule.name, rule.type, rule.scope, rule.period, "", rule.action, rule.severity,
-                rule.notify, rule.repeat, str(rule.each).lower(),
-            ],
-            rule.threshold,
-        )  # fmt: skip
-        active.add_metric([rule.name], int(rule.enabled))
-    yield threshold
-    yield active
+def rule_labels(rule: Rule) -> Labels:
+    """Give the values of RULE_LABELS."""
+    statistic = {"latency": rule.statistic, "error_rate": rule.count}.get(rule.type, "")
+    money = rule.currency if rule.type in {"cost", "quota_low"} else ""
+    return (
+        rule.name, rule.type, rule.scope, str(rule.period) if rule.has_window else "", statistic,
+        "true" if rule.projected else "", money, rule.action, rule.severity, rule.notify,
+        rule.repeat, str(rule.each).lower(), str(rule.release_after or ""),
+        str(rule.override_for or ""),
+    )  # fmt: skip
+
+
+def _add(
+    families: Mapping[str, GaugeMetricFamily], labels: dict[str, str], values: Mapping[str, float]
+) -> None:
+    for name, value in values.items():
+        families[name].add_sample(f"newapi_rule_{name}", labels, value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
