@@ -212,7 +212,7 @@ def _seconds(rule: Rule, use: Amounts) -> float | None:
     if rule.statistic != "mean":
         return measures.quantile(use, int(rule.statistic[1:]) / 100)
     requests = use.get(measures.REQUESTS, 0)
-    return use.get(measures.MILLISECONDS, 0) / requests / 1000 if requests else None
+    return use.get(measures.MILLISECONDS, 0) / (1000 * requests) if requests else None
 
 
 def _spike(rule: Rule, use: Use, target: str) -> _Values:

@@ -1,6 +1,7 @@
 """What the counters must be: sums that the database itself makes over its log table."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, text
 from exporter.totals import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS
 from newapi.database import Database
 from newapi.dsn import parse_dsn
-from newapi.errors import category
+from newapi.errors import Category, category
 from tests.programs import Samples
 
 _TEST = "token_id = 0 AND (token_name = '模型测试' OR (type = 5 AND token_name = ''))"
@@ -162,3 +163,52 @@ def _broken(oracle: _Oracle) -> None:
     ):
         labels = {"channel_id": channel, "model": model, "reason": why}
         oracle.put("newapi_broken_streams_total", n, **labels)
+
+
+@dataclass
+class Used:
+    """What a target used within a time."""
+
+    tokens: int = 0
+    quota: int = 0
+    requests: int = 0
+    errors: int = 0
+    """Without the clients' own mistakes."""
+    failures: int = 0
+    seconds: list[int] = field(default_factory=list)
+    """Durations of completed requests, in order."""
+
+
+_COLUMNS = {
+    "channel": "channel_id", "model": "model_name", "api_key": "token_id", "user": "user_id",
+    "gateway": "'gateway'",
+}  # fmt: skip
+
+
+def used_between(database: Database, scope: str, start: float, end: float) -> dict[str, Used]:
+    """Give what each target of a scope used with start <= created_at < end, by SQL."""
+    column = _COLUMNS[scope]
+    within = f"created_at >= {start} AND created_at < {end}"
+    found: dict[str, Used] = {}
+    with database.connect() as connection:
+        oracle = _Oracle(connection, database.dialect, "logs")
+        for target, tokens, quota in oracle.rows(
+            f"SELECT {column}, SUM(prompt_tokens + completion_tokens), SUM(quota) FROM logs"
+            f" WHERE type = 2 AND {within} GROUP BY {column}"
+        ):
+            found[str(target)] = Used(int(tokens), int(quota))
+        for target, seconds in oracle.rows(
+            f"SELECT {column}, use_time FROM logs WHERE type = 2 AND NOT ({_TEST}) AND {within}"
+            " ORDER BY use_time"
+        ):
+            found[str(target)].seconds.append(int(seconds))
+            found[str(target)].requests += 1
+        status, code = (_json(oracle.dialect, key) for key in ("status_code", "error_code"))
+        for target, answered, why, n in oracle.rows(
+            f"SELECT {column}, {status}, {code}, COUNT(*) FROM logs"
+            f" WHERE type = 5 AND NOT ({_TEST}) AND {within} GROUP BY {column}, {status}, {code}"
+        ):
+            used = found.setdefault(str(target), Used())
+            used.failures += n
+            used.errors += 0 if category(int(answered or 0), why) is Category.CLIENT else n
+    return found
