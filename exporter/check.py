@@ -114,7 +114,7 @@ class Check:
         if len(found) > MOST:
             yield f"  and {len(found) - MOST} more, none nearer to the threshold"
         if not found and rule.each:
-            near = f"none is above {NEAR:.0%} of the threshold"
+            near = f"none is above {NEAR * 100:.0f} % of the threshold"
             yield f"  {'none shows anything yet' if rule.scope in FEW else near}"
 
 
@@ -167,6 +167,6 @@ def _health(rule: Rule, values: Mapping[str, float]) -> str:
     else:
         seconds, fewest = values.get("seconds"), requests
         took = "" if seconds is None else f"{seconds:,.4g} s in "
-        text = f"{took}{requests:,.0f} requests"
+        text = f"{took}{requests:,.0f} request{'s' if requests != 1 else ''}"
     few = f"; says nothing below {rule.min_requests}" if fewest < rule.min_requests else ""
     return text + few

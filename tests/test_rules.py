@@ -1,15 +1,21 @@
 """alerts.yml: what is understood, and where each mistake is."""
 
+import json
+from datetime import datetime
 from pathlib import Path
 from textwrap import dedent, indent
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.rules.file import NO_RULES, RulesError, load_rules, read_rules
-from exporter.rules.period import PERIODS
-from exporter.rules.rule import Rule
+from exporter.rules.hours import holds
+from exporter.rules.period import PERIODS, Range
+from exporter.rules.rule import SCOPES, Rule
+from exporter.rules.schema import schema
 
 EXAMPLE = Path(__file__).parent.parent / "alerts.yml"
 
@@ -129,7 +135,7 @@ def test_a_mistake_is_named_by_file_line_and_key(line: str, where: str, words: s
 @pytest.mark.parametrize("value", ["0", "-1", ".inf", ".nan", "many", "true", "yes", "[5]", ""])
 def test_a_threshold_is_a_number_above_0(value: str) -> None:
     text = f"rules:\n  - name: a\n    type: token_usage\n    threshold: {value}\n"
-    assert mistake(text) == "alerts.yml:4: threshold: expected tokens, above 0"
+    assert mistake(text) == "alerts.yml:4: threshold: expected a number above 0: tokens"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +145,7 @@ def test_a_threshold_is_a_number_above_0(value: str) -> None:
         ("name: a, threshold: 5", "alerts.yml:1: type: the key is missing"),
         (
             "name: a, type: token_usage",
-            "alerts.yml:1: threshold: the key is missing; expected tokens, above 0",
+            "alerts.yml:1: threshold: the key is missing; expected a number",
         ),
         ("name: '', type: token_usage, threshold: 5", "alerts.yml:1: name: expected a text"),
         ("name: 5, type: token_usage, threshold: 5", "alerts.yml:1: name: expected a text"),
@@ -256,6 +262,148 @@ def test_a_file_that_cannot_be_read_is_named(
         load_rules(file)
     assert str(caught.value).startswith(f"{file}:")
     assert words in str(caught.value)
+
+
+MISTAKES = sorted((Path(__file__).parent / "rules").glob("*.yml"))
+
+
+@pytest.mark.parametrize("file", MISTAKES, ids=lambda file: file.stem)
+def test_each_kind_of_mistake_has_its_message(file: Path) -> None:
+    """The first line of each file is what is said of it."""
+    text = file.read_text(encoding="utf-8")
+    assert mistake(text) == text.splitlines()[0].removeprefix("# ")
+
+
+def test_the_schema_for_editors_is_the_one_that_the_code_has() -> None:
+    """`newapi-exporter rules schema > docs/alerts.schema.json` brings it up to date."""
+    file = EXAMPLE.parent / "docs" / "alerts.schema.json"
+    assert json.loads(file.read_text(encoding="utf-8")) == schema()
+
+
+def test_the_schema_knows_what_goes_with_what() -> None:
+    rule = schema()["properties"]["rules"]["items"]
+    assert list(rule["properties"]) == list(Rule.model_fields)
+    for condition in rule["allOf"]:
+        kind = condition["if"]["properties"].get("type")
+        if kind is None:
+            continue
+        refused = set(condition["then"]["properties"])
+        for key, value in EXAMPLES.items():
+            body = dict(MINIMAL[kind["const"]]) | {key: value}
+            if key in SCOPES:
+                body = {k: v for k, v in body.items() if k not in SCOPES} | {key: value}
+            good = key not in refused
+            assert accepted({"name": "r", "type": kind["const"], **body}) == good, (kind, key)
+
+
+EXAMPLES: dict[str, Any] = {
+    "channel": 7, "model": "o3", "api_key": 5, "user": 3, "period": "today", "threshold": 5,
+    "currency": "CNY", "statistic": "p95", "count": "all", "projected": False,
+    "include_manual": True, "min_requests": 5,
+}  # fmt: skip
+MINIMAL: dict[str, dict[str, Any]] = {
+    "token_usage": {"threshold": 5}, "cost": {"threshold": 5}, "error_rate": {"threshold": 5},
+    "latency": {"threshold": 5}, "channel_down": {"channel": 7},
+    "quota_low": {"channel": 7, "threshold": 5}, "request_spike": {"threshold": 5},
+}  # fmt: skip
+
+
+def accepted(rule: dict[str, Any]) -> bool:
+    try:
+        read_rules(json.dumps({"rules": [rule]}), "alerts.yml")
+    except RulesError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("2d", 172800), ("1d1h1m1s", 90061)],
+)
+def test_a_duration_is_written_as_people_write_it(text: str, seconds: int) -> None:
+    body = f"channel: 7; action: disable_channel; release_after: {text}; override_for: {text}"
+    (rule,) = read_rules(rules(body), "alerts.yml").rules
+    assert (rule.release_after, rule.override_for) == (seconds, seconds)
+
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+@pytest.mark.parametrize(
+    ("active", "moments"),
+    [
+        ("{days: mon-fri}", {"2027-03-12T23:59": 1, "2027-03-13T00:00": 0, "2027-03-15T00:00": 1}),
+        (
+            'hours: "09:00-18:00"',
+            {"2027-03-13T08:59": 0, "2027-03-13T09:00": 1, "2027-03-13T17:59": 1,
+             "2027-03-13T18:00": 0},
+        ),
+        (  # crosses midnight: Saturday's first hours are Friday's last
+            '{days: fri, hours: "22:00-06:00"}',
+            {"2027-03-12T05:00": 0, "2027-03-12T22:00": 1, "2027-03-13T05:59": 1,
+             "2027-03-13T06:00": 0, "2027-03-13T22:00": 0},
+        ),
+        (  # Sunday's last hours go on on Monday
+            '{days: [sun], hours: "22:00-06:00"}',
+            {"2027-03-14T23:00": 1, "2027-03-15T05:59": 1, "2027-03-15T06:00": 0},
+        ),
+        ("{days: sat-mon}", {"2027-03-12T12:00": 0, "2027-03-14T12:00": 1, "2027-03-16T00:00": 0}),
+        ('{days: "tue, wed"}', {"2027-03-15T12:00": 0, "2027-03-16T12:00": 1}),
+    ],
+)  # fmt: skip
+def test_active_hours(active: str, moments: dict[str, int]) -> None:
+    active = active if active.startswith("{") else f"{{{active}}}"
+    (rule,) = read_rules(rules(f"active: {active}"), "alerts.yml").rules
+    for text, expected in moments.items():
+        moment = datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).timestamp()
+        assert holds(rule.minutes, moment, SHANGHAI) == bool(expected), text
+
+
+def test_active_hours_go_by_the_clock_on_the_wall() -> None:
+    """In Berlin 2027-03-28 has no 02:30, and 2027-10-31 has it twice."""
+    berlin = ZoneInfo("Europe/Berlin")
+    (rule,) = read_rules(rules('active: {hours: "02:30-03:00"}'), "alerts.yml").rules
+    for text, minutes in (("2027-03-28", 0), ("2027-10-31", 60), ("2027-10-30", 30)):
+        midnight = datetime.fromisoformat(text).replace(tzinfo=berlin).timestamp()
+        day = range(int(midnight), int(midnight) + 5 * 3600, 60)
+        assert sum(holds(rule.minutes, moment, berlin) for moment in day) == minutes
+
+
+def test_the_same_rule_may_stand_twice_for_other_hours() -> None:
+    day, night = 'active: {hours: "09:00-18:00"}', 'active: {hours: "18:00-09:00"}'
+    assert len(read_rules(rules(day, night), "alerts.yml").rules) == 2
+    weekend = 'active: {days: sat-sun, hours: "09:00-18:00"}'
+    assert mistake(rules(day, weekend)).startswith("alerts.yml:7: rule 'r2' says the same as 'r1'")
+
+
+@pytest.mark.parametrize(
+    ("text", "begin", "end", "name"),
+    [
+        ("{from: 2026-09-01, to: 2026-09-30}", "2026-09-01", "2026-10-01",
+         "2026-09-01..2026-09-30"),
+        ("{from: 2026-09-01}", "2026-09-01", None, "2026-09-01.."),
+        ("{from: 2026-09-01 08:00, to: 2026-09-01 18:00}", "2026-09-01T08:00", "2026-09-01T18:00",
+         "2026-09-01T08:00..2026-09-01T18:00"),
+        ("{from: 2026-09-01 08:00:30, to: 2026-09-01}", "2026-09-01T08:00:30", "2026-09-02",
+         "2026-09-01T08:00:30..2026-09-01"),
+    ],
+)  # fmt: skip
+def test_a_range(text: str, begin: str, end: str | None, name: str) -> None:
+    (rule,) = read_rules(rules(f"period: {text}"), "alerts.yml").rules
+    assert isinstance(rule.period, Range)
+
+    def unix(moment: str) -> float:
+        return datetime.fromisoformat(moment).replace(tzinfo=SHANGHAI).timestamp()
+
+    assert rule.period.starts_at(SHANGHAI) == unix(begin)
+    assert rule.period.ends_at(SHANGHAI) == (None if end is None else unix(end))
+    assert str(rule.period) == name
+
+
+def test_a_file_may_name_its_time_zone() -> None:
+    found = read_rules("timezone: Asia/Shanghai\nrules: []", "alerts.yml")
+    assert found.zone(ZoneInfo("UTC")) == SHANGHAI
+    assert NO_RULES.zone(ZoneInfo("UTC")) == ZoneInfo("UTC")
 
 
 SCALARS = st.sampled_from(

@@ -148,8 +148,8 @@ def _refuse_doubles(parsed: _Parsed, rules: tuple[Rule, ...]) -> None:
                     line = _line(parsed.node, ("rules", index))
                     raise RulesError(
                         f"{parsed.name}:{line}: rule {rule.name!r} says the same as"
-                        f" {other.name!r}: type, {rule.scope}, period and severity are equal,"
-                        " and they count at the same hours"
+                        f" {other.name!r}: type, {rule.scope}, period and severity are equal, and"
+                        " they count at the same hours"
                     )
             seen[key].append(rule)
 
@@ -198,8 +198,7 @@ def _expected(parsed: _Parsed, path: tuple[int | str, ...], fields: Any) -> str:
         return ", ".join(KINDS)
     if last == "threshold":
         kind = KINDS.get(str(parsed.content["rules"][path[1]].get("type")))
-        unit = kind.threshold if kind is not None else ""
-        return f"{unit}, above 0" if unit else "a number above 0"
+        return kind.expected if kind is not None and kind.threshold else "a number above 0"
     by_key = {field.alias or name: field for name, field in fields.items()}
     if last not in by_key and len(path) > 3:  # an entry of a list
         by_key = dict(Rule.model_fields)

@@ -39,6 +39,11 @@ class Kind:
     threshold: str
     """The unit of its threshold, as messages say it."""
 
+    @property
+    def expected(self) -> str:
+        """What its threshold should be."""
+        return f"a number above 0: {self.threshold}"
+
 
 _ALL = (*SCOPES, GATEWAY)
 _HEALTH = ("channel", "model", GATEWAY)
@@ -186,7 +191,7 @@ class Rule(BaseModel):
         if self.scope not in scopes:
             right = ", ".join(scope for scope in scopes if scope != GATEWAY)
             if self.scope == GATEWAY:
-                return f"{scopes[0]}: the key is missing; {self.type} looks at {right}"
+                return f"{scopes[0]}: the key is missing; {self.type} needs one of: {right}"
             or_none = " or, with none of them, the whole gateway" if GATEWAY in scopes else ""
             return f"{self.scope}: does not go with {self.type}, which looks at {right}{or_none}"
         return ""
@@ -210,9 +215,9 @@ class Rule(BaseModel):
         if "threshold" in keys:
             if self.threshold is None:
                 missing = "" if "threshold" in self.model_fields_set else "the key is missing; "
-                return f"threshold: {missing}expected {KINDS[self.type].threshold}, above 0"
+                return f"threshold: {missing}expected {KINDS[self.type].expected}"
             if self.type == "error_rate" and self.threshold > 100:
-                return "threshold: expected percent, above 0, at most 100"
+                return "threshold: expected a number above 0, at most 100: percent"
         open_end = isinstance(self.period, Range) and self.period.end is None
         if self.projected and (open_end or (self.period != TODAY and isinstance(self.period, str))):
             return "projected: needs a period that ends: today, or from and to"

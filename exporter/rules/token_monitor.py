@@ -7,7 +7,7 @@ Its rules are in the table `alerts` of a SQLite file, what they look at as JSON 
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -202,12 +202,10 @@ def _number(value: object) -> float:
 
 def _yaml(rule: Mapping[str, Any]) -> str:
     """Give a rule as an entry of the list, as a person would write it."""
-    return "\n".join(f"  {'- ' if n == 0 else '  '}{line}" for n, line in enumerate(_lines(rule)))
+    lines = [f"{key}: {_value(value)}" for key, value in rule.items()]
+    return "\n".join(f"  {'- ' if n == 0 else '  '}{line}" for n, line in enumerate(lines))
 
 
-def _lines(rule: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in rule.items():
-        text = yaml.safe_dump(
-            {key: value}, allow_unicode=True, width=10_000, default_flow_style=None
-        )
-        yield text.rstrip("\n")
+def _value(value: object) -> str:
+    text = yaml.safe_dump(value, allow_unicode=True, width=10_000, default_flow_style=True)
+    return str(text).strip().removesuffix("...").rstrip()
