@@ -1,5 +1,6 @@
 """Writes the configuration of Prometheus, Alertmanager and Grafana into a folder."""
 
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -18,6 +19,9 @@ _SOURCES = (
     ("grafana", "provisioning"),
     ("grafana", "dashboards"),
 )
+
+# What rule files link to as they stand; they stay plain, so that promtool takes them.
+_DASHBOARD = re.compile(r"http://127\.0\.0\.1:3001/d/([a-z-]+)-en\b")
 
 _COPIED = (".yml", ".json")
 _TEMPLATE = ".j2"
@@ -40,6 +44,8 @@ def render(settings: RenderSettings, out: Path) -> list[Path]:
             target, text = out / relative, source.read_text(encoding="utf-8")
             if target.suffix == _TEMPLATE:
                 target, text = target.with_suffix(""), jinja.from_string(text).render(variables)
+            elif package == "prometheus":
+                text = _linked(text, settings)
             written.append(_write(target, text))
     template = files("alertmanager").joinpath(f"templates/telegram.{settings.monitor_lang}.tmpl")
     target = out / "alertmanager" / "templates" / "telegram.tmpl"
@@ -63,11 +69,19 @@ def _variables(settings: RenderSettings, out: Path) -> dict[str, Any]:
         "alertmanager": settings.alertmanager_url,
         "breaker_webhook": f"{settings.breaker_url.geturl()}/alerts",
         "breaker_token": settings.breaker_token.get_secret_value(),
+        "prometheus": settings.prometheus_url,
         "prometheus_url": settings.prometheus_url.geturl(),
         "alertmanager_url": settings.alertmanager_url.geturl(),
         "dashboards_path": str((out / "grafana" / "dashboards").resolve()),
         "telegram": telegram,
     }
+
+
+def _linked(text: str, settings: RenderSettings) -> str:
+    """Lead the links of alerts to this Grafana, and to documents in the language of messages."""
+    language, grafana = settings.monitor_lang, settings.grafana_url.geturl()
+    text = _DASHBOARD.sub(lambda link: f"{grafana}/d/{link[1]}-{language}", text)
+    return text if language == "en" else text.replace("docs/runbook.md#", "docs/runbook.zh-CN.md#")
 
 
 def _files(folder: Traversable, relative: Path) -> Iterator[tuple[Path, Traversable]]:

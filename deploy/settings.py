@@ -23,6 +23,9 @@ class RenderSettings(Settings):
     alertmanager_url: Url = Field(
         urlsplit("http://127.0.0.1:9093"), description="http://host:port of Alertmanager"
     )
+    grafana_url: Url = Field(
+        urlsplit("http://127.0.0.1:3001"), description="http://host:port of Grafana, as people see it"
+    )
     breaker_token: SecretStr = Field(description="the bearer token that the breaker asks for")
     telegram_bot_token: SecretStr | None = Field(
         None, description="the token of a Telegram bot, or nothing"

@@ -1,0 +1,473 @@
+"""Situations that every type of alert rule has to get right, as unit tests of promtool.
+
+Each is a story in steps. The series are those of /metrics/alerts; what is checked is how
+many alerts to stop (…Trip) and to tell fire at a moment.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+STEP = 15
+
+Values = dict[str, float]
+"""What a target's series show, by name."""
+
+GONE = math.nan
+"""A moment at which a series is not exposed."""
+
+LABELS = {
+    "scope": "channel",
+    "period": "1h",
+    "severity": "warning",
+    "notify": "telegram",
+    "repeat": "1h",
+    "each": "true",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of rule, with what its target shows at the threshold, short of it, and with too few
+    requests to say anything."""
+
+    type: str
+    camel: str
+    threshold: float
+    at: Values
+    below: Values
+    few: tuple[Values, ...] = ()
+    clock: str = "newapi_counted_until_timestamp_seconds"
+    fresh: int = 60
+    """Seconds for which data count as fresh."""
+
+    @property
+    def trip(self) -> str:
+        return f"NewAPI{self.camel}Trip"
+
+    @property
+    def tell(self) -> str:
+        return f"NewAPI{self.camel}"
+
+
+MIN_REQUESTS = 40
+_INVENTORY = "newapi_inventory_read_timestamp_seconds"
+
+KINDS = (
+    Kind("token_usage", "TokenUsage", 1e6, {"tokens": 1e6}, {"tokens": 999_999}),
+    Kind("cost", "Cost", 1_700_000, {"quota": 1_700_000}, {"quota": 1_699_999}),
+    Kind(
+        "error_rate", "ErrorRate", 12.5,
+        {"errors": 5, "requests": 35},
+        {"errors": 5, "requests": 36},
+        ({"errors": 39, "requests": 0}, {"errors": 0, "requests": 0}),
+    ),
+    Kind(
+        "latency", "Latency", 3.2,
+        {"seconds": 3.2, "requests": 40},
+        {"seconds": 3.199, "requests": 40},
+        ({"seconds": 99, "requests": 39}, {"requests": 0}),
+    ),
+    Kind(
+        "channel_down", "ChannelDown", 1,
+        {"down": 1}, {"down": 0}, clock=_INVENTORY, fresh=120,
+    ),
+    Kind(
+        "quota_low", "QuotaLow", 2_500_000,
+        {"remaining": 2_500_000}, {"remaining": 2_500_001}, clock=_INVENTORY, fresh=120,
+    ),
+    Kind(
+        "request_spike", "RequestSpike", 200,
+        {"requests": 300, "requests_before": 100},
+        {"requests": 299, "requests_before": 100},
+        ({"requests": 39, "requests_before": 1}, {"requests": 4000, "requests_before": 39},
+         {"requests": 300, "requests_before": 0}),
+    ),
+)  # fmt: skip
+
+
+@dataclass
+class Story:
+    """Series over time, and what is asked of the alerts."""
+
+    name: str
+    kind: Kind
+    steps: int = 40
+    step: int = STEP
+    """Seconds."""
+    series: list[tuple[str, str]] = field(default_factory=list)
+    checks: list[tuple[int, str, float]] = field(default_factory=list)
+
+    def show(self, name: str, labels: dict[str, str], value: Callable[[int], float]) -> None:
+        """Add a series by its value at each step."""
+        inside = ", ".join(f'{key}="{text}"' for key, text in labels.items() if text)
+        self.series.append((f"{name}{{{inside}}}", _notation([value(i) for i in range(self.steps)])))
+
+    def exporter(
+        self,
+        instance: str = "a",
+        *,
+        up: Callable[[int], bool] = lambda _: True,
+        counted: Callable[[int], int] = lambda step: step,
+        logging: Callable[[int], bool] = lambda _: True,
+        **more: str,
+    ) -> None:
+        """Add an exporter that answers, has read up to a step, and sees the gateway log."""
+        about = {"job": "newapi-alerts", "instance": instance, **more}
+        for clock in {"newapi_counted_until_timestamp_seconds", self.kind.clock}:
+            self.show(clock, about, _while(up, lambda step: counted(step) * self.step))
+        option = {"option": "LogConsumeEnabled", **about}
+        self.show("newapi_option_enabled", option, _while(up, lambda step: int(logging(step))))
+
+    def rule(
+        self,
+        *,
+        threshold: Callable[[int], float] | None = None,
+        active: Callable[[int], float] = lambda _: 1,
+        up: Callable[[int], bool] = lambda _: True,
+        there: Callable[[int], bool] = lambda _: True,
+        instance: str = "a",
+        action: str = "disable_channel",
+        **more: str,
+    ) -> None:
+        """Add a rule: its threshold, whether it counts, and whether it is in alerts.yml."""
+        about = {"job": "newapi-alerts", "instance": instance}
+        labels = {"rule": "R", "type": self.kind.type, **LABELS, "action": action, **about, **more}
+        value = threshold or (lambda _: self.kind.threshold)
+        self.show("newapi_alert_rule", labels, _while(_both(up, there), value))
+        self.show("newapi_alert_rule_active", labels, _while(up, active))
+        if self.kind.few:
+            kept = {key: text for key, text in more.items() if key not in LABELS}
+            name = {"rule": "R", **about, **{k: v for k, v in kept.items() if k == "prometheus"}}
+            self.show("newapi_alert_rule_min_requests", name, _while(up, lambda _: MIN_REQUESTS))
+
+    def target(
+        self,
+        values: Callable[[int], Values] | Values,
+        *,
+        number: str = "7",
+        instance: str = "a",
+        up: Callable[[int], bool] = lambda _: True,
+        **more: str,
+    ) -> None:
+        """Add a channel that shows these values."""
+        at = values if callable(values) else lambda _: values
+        labels = {
+            "rule": "R", "target": number, "channel_id": number,
+            "job": "newapi-alerts", "instance": instance, **more,
+        }  # fmt: skip
+        names = {name for step in range(self.steps) for name in at(step)}
+        for name in sorted(names):
+            value = _while(up, lambda step, name=name: at(step).get(name, GONE))
+            self.show(f"newapi_rule_{name}", labels, value)
+
+    def expect(self, step: int, *, trip: int, tell: int, where: str = "") -> None:
+        """Ask how many alerts fire at a step."""
+        for name, count in ((self.kind.trip, trip), (self.kind.tell, tell)):
+            alerts = f'ALERTS{{alertname="{name}", alertstate="firing"{where}}}'
+            self.checks.append((step, f"count({alerts}) or vector(0)", count))
+
+    def expect_value(self, step: int, expr: str, value: float) -> None:
+        """Ask what an expression gives at a step."""
+        self.checks.append((step, expr, value))
+
+
+def stories(kind: Kind) -> Iterator[Story]:
+    """Give the stories of a type."""
+    for story in _STORIES:
+        yield story(kind)
+    if kind.few:
+        yield _too_few(kind)
+    if kind.type in {"token_usage", "cost"}:
+        yield _projected(kind)
+    if kind.type == "channel_down":
+        yield _held(kind)
+
+
+def documents(kind: Kind, rules: str, *, metricsql: bool = False) -> list[dict[str, Any]]:
+    """Give the test files of a type: one for each length of step.
+
+    Args:
+        kind: the type.
+        rules: path of its rule file.
+        metricsql: for vmalert-tool, which calls the tests of expressions otherwise.
+    """
+    told = list(stories(kind))
+    return [
+        {
+            "rule_files": [rules],
+            "evaluation_interval": f"{step}s",
+            "tests": [_test(story, metricsql) for story in told if story.step == step],
+        }
+        for step in sorted({story.step for story in told})
+    ]
+
+
+def _test(story: Story, metricsql: bool) -> dict[str, Any]:
+    return {
+        "name": f"{story.kind.type}: {story.name}",
+        "interval": f"{story.step}s",
+        "input_series": [{"series": name, "values": values} for name, values in story.series],
+        "metricsql_expr_test" if metricsql else "promql_expr_test": [
+            {
+                "expr": expr,
+                "eval_time": f"{step * story.step}s",
+                "exp_samples": [{"labels": "{}", "value": value}],
+            }
+            for step, expr, value in story.checks
+        ],
+    }
+
+
+def _edge(kind: Kind) -> Story:
+    story = Story("at the threshold it fires, short of it not", kind, steps=20)
+    story.exporter()
+    story.rule()
+    story.target(kind.at)
+    story.target(kind.below, number="8")
+    story.expect(10, trip=1, tell=1, where=', target="7"')
+    story.expect(10, trip=0, tell=0, where=', target="8"')
+    return story
+
+
+def _only_tells(kind: Kind) -> Story:
+    story = Story("a rule that only notifies never trips", kind, steps=20)
+    story.exporter()
+    story.rule(action="notify")
+    story.target(kind.at)
+    story.expect(10, trip=0, tell=1)
+    return story
+
+
+def _too_few(kind: Kind) -> Story:
+    story = Story("below min_requests it says nothing", kind, steps=20)
+    story.exporter()
+    story.rule()
+    for number, values in enumerate(kind.few):
+        story.target(values, number=str(number))
+    story.expect(10, trip=0, tell=0)
+    return story
+
+
+def _outside(kind: Kind) -> Story:
+    story = Story("outside its hours, or switched off, it says nothing", kind, steps=20)
+    story.exporter()
+    story.rule(active=lambda _: 0)
+    story.target(kind.at)
+    story.expect(10, trip=0, tell=0)
+    return story
+
+
+def _leaves(kind: Kind) -> Story:
+    story = Story("where its hours end, or it is switched off, it ends", kind)
+    story.exporter()
+    story.rule(active=lambda step: step < 20)
+    story.target(kind.at)
+    story.expect(19, trip=1, tell=1)
+    story.expect(20, trip=0, tell=1)  # once more, to say that it is paused
+    story.expect(23, trip=0, tell=0)
+    return story
+
+
+def _stale(kind: Kind) -> Story:
+    story = Story("old data silence it", kind, steps=60)
+    story.exporter(counted=lambda step: min(step, 20))
+    story.rule()
+    story.target(lambda step: kind.at if step > 8 else kind.below)
+    story.expect(20 + kind.fresh // STEP - 1, trip=1, tell=1)
+    story.expect(20 + kind.fresh // STEP, trip=0, tell=1)
+    story.expect(20 + 300 // STEP - 1, trip=0, tell=1)
+    story.expect(20 + 300 // STEP, trip=0, tell=0)
+    return story
+
+
+def _never_read(kind: Kind) -> Story:
+    story = Story("what only old data show never fires", kind)
+    story.exporter(counted=lambda _: 0)
+    story.rule()
+    story.target(lambda step: kind.at if step > 12 else kind.below)
+    story.expect(15, trip=0, tell=0)
+    story.expect(39, trip=0, tell=0)
+    return story
+
+
+def _logging_off(kind: Kind) -> Story:
+    story = Story("consumption logging that goes off silences it at once", kind)
+    story.exporter(logging=lambda step: step < 20)
+    story.rule()
+    story.target(kind.at)
+    story.expect(19, trip=1, tell=1)
+    story.expect(20, trip=0, tell=0)
+    story.expect(39, trip=0, tell=0)
+    return story
+
+
+def _two_exporters(kind: Kind) -> Story:
+    story = Story("two exporters neither double a value nor break a join", kind)
+    for instance in ("a", "b"):
+        story.exporter(instance)
+        story.rule(instance=instance)
+        story.target(lambda step: kind.at if step > 10 else kind.below, instance=instance)
+    story.expect(10, trip=0, tell=0)
+    story.expect(20, trip=1, tell=1)
+    return story
+
+
+def _one_behind(kind: Kind) -> Story:
+    story = Story("of two exporters, the one with old data is left out", kind)
+    story.exporter("a")
+    story.exporter("b", counted=lambda _: 0)
+    for instance, values in (("a", kind.below), ("b", kind.at)):
+        story.rule(instance=instance)
+        story.target(lambda step, v=values: v if step > 12 else kind.below, instance=instance)
+    story.expect(20, trip=0, tell=0)
+    return story
+
+
+def _two_versions(kind: Kind) -> Story:
+    story = Story("two exporters may know two versions of a rule for a while", kind)
+    for instance, action in (("a", "disable_channel"), ("b", "notify")):
+        story.exporter(instance)
+        story.rule(instance=instance, action=action)
+        story.target(kind.at, instance=instance)
+    story.expect_value(10, f'count(ALERTS{{alertname="{kind.trip}"}})', 1)
+    story.expect_value(10, f'count(ALERTS{{alertname="{kind.tell}"}}) > bool 0', 1)
+    return story
+
+
+def _two_servers(kind: Kind) -> Story:
+    story = Story("the labels of two Prometheus servers make no second alert", kind)
+    for server in ("one", "two"):
+        story.exporter(prometheus=server)
+        story.rule(prometheus=server)
+        story.target(kind.at, prometheus=server)
+        labels = {"rule": "R", "type": kind.type, **LABELS, "action": "disable_channel"}
+        target = {"target": "7", "channel_id": "7", "prometheus": server}
+        value = next(iter(kind.at.values())) if kind.type != "request_spike" else 200
+        story.show(f"rule:newapi_{kind.type}:condition", labels | target, lambda _, v=value: v)
+    story.expect(10, trip=1, tell=1)
+    return story
+
+
+def _removed(kind: Kind) -> Story:
+    story = Story("a rule that is removed ends", kind)
+    story.exporter()
+    story.rule(there=lambda step: step < 20, active=lambda step: step < 20)
+    story.target(kind.at, up=lambda step: step < 20)
+    story.expect(19, trip=1, tell=1)
+    story.expect(20, trip=0, tell=1)  # once more, to say why it ends
+    story.expect(23, trip=0, tell=0)
+    return story
+
+
+def _action_changed(kind: Kind) -> Story:
+    story = Story("from disable_channel to notify: the trip ends at once", kind)
+    story.exporter()
+    story.rule(there=lambda step: step < 20, active=lambda step: step < 20)
+    story.rule(
+        action="notify",
+        there=lambda step: step >= 20,
+        active=lambda step: 1 if step >= 20 else GONE,
+    )
+    story.target(kind.at)
+    story.expect(19, trip=1, tell=1)
+    story.expect(20, trip=0, tell=1, where=', action="disable_channel"')
+    story.expect(23, trip=0, tell=0, where=', action="disable_channel"')
+    story.expect(23, trip=0, tell=1, where=', action="notify"')
+    return story
+
+
+def _threshold_moved(kind: Kind) -> Story:
+    story = Story("a threshold that is moved away ends it", kind)
+    away = kind.threshold / 2 if kind.type == "quota_low" else kind.threshold * 2
+    story.exporter()
+    story.rule(threshold=lambda step: kind.threshold if step < 20 else away)
+    story.target(kind.at)
+    story.expect(19, trip=1, tell=1)
+    story.expect(20, trip=0, tell=0)
+    return story
+
+
+def _restart(kind: Kind) -> Story:
+    story = Story("a restart of the exporter is no end", kind, steps=60)
+    up = lambda step: not 20 <= step < 28  # noqa: E731
+    story.exporter(up=up)
+    story.rule(up=up)
+    story.target(kind.at, up=up)
+    story.expect(21, trip=0, tell=1)
+    story.expect(50, trip=1, tell=1)
+    tells = f'ALERTS{{alertname="{kind.tell}", alertstate="firing"}}'
+    story.expect_value(50, f"sum(count_over_time({tells}[602s])) > bool 39", 1)
+    return story
+
+
+def _flapping(kind: Kind) -> Story:
+    story = Story("an hour of flapping is one alert, which ends an hour later", kind, 130, step=60)
+    story.exporter()
+    story.rule()
+    flaps = lambda step: step < 60 and step // 3 % 2 == 0  # noqa: E731
+    story.target(lambda step: kind.at if flaps(step) else kind.below)
+    begun = f'ALERTS_FOR_STATE{{alertname="{kind.tell}"}}'
+    once = f"count(max_over_time({begun}[3450s]) == min_over_time({begun}[3450s]))"
+    story.expect_value(60, once, 1)
+    story.expect_value(60, f"sum(count_over_time({begun}[3450s]))", 58)
+    story.expect(70, trip=0, tell=1)
+    story.expect(116, trip=0, tell=1)
+    story.expect(118, trip=0, tell=0)
+    return story
+
+
+def _projected(kind: Kind) -> Story:
+    story = Story("a projected rule fires on its course, before it is there", kind)
+    half = {name: value / 2 for name, value in kind.at.items()}
+    story.exporter()
+    story.rule(projected="true")
+    story.target({**half, "projected": kind.threshold})
+    story.target({**half, "projected": kind.threshold - 1}, number="8")
+    story.expect(10, trip=1, tell=1)
+    story.expect(10, trip=1, tell=1, where=', target="7", projected="true"')
+    return story
+
+
+def _held(kind: Kind) -> Story:
+    story = Story("what the breaker holds is left out, from the very trip on", kind, steps=60)
+    story.exporter()
+    story.rule()
+    # The exporter sees the trip at once, Prometheus hears of it from the breaker a scrape later.
+    story.target(lambda step: {"down": 2 if step >= 20 else 0})
+    story.target(lambda step: {"down": 1 if step >= 20 else 0}, number="8")
+    held = {"kind": "channel", "id": "7", "job": "newapi-breaker", "instance": "b"}
+    story.show("newapi_breaker_held", held, lambda step: 1 if step >= 21 else GONE)
+    other = {"kind": "api_key", "id": "8", "job": "newapi-breaker", "instance": "b"}
+    story.show("newapi_breaker_held", other, lambda _: 1)
+    for step in (20, 21, 22, 23, 59):
+        story.expect(step, trip=0, tell=0, where=', target="7"')
+    story.expect(59, trip=1, tell=1, where=', target="8"')
+    return story
+
+
+_STORIES: Sequence[Callable[[Kind], Story]] = (
+    _edge, _only_tells, _outside, _leaves, _stale, _never_read, _logging_off, _two_exporters,
+    _one_behind, _two_versions, _two_servers, _removed, _action_changed, _threshold_moved,
+    _restart, _flapping,
+)  # fmt: skip
+
+
+def _both(one: Callable[[int], bool], other: Callable[[int], bool]) -> Callable[[int], bool]:
+    return lambda step: one(step) and other(step)
+
+
+def _while(up: Callable[[int], bool], value: Callable[[int], float]) -> Callable[[int], float]:
+    return lambda step: value(step) if up(step) else GONE
+
+
+def _notation(values: Sequence[float]) -> str:
+    """Write values as promtool reads them; where a series goes, it is marked stale."""
+    words: list[str] = []
+    for index, value in enumerate(values):
+        if not math.isnan(value):
+            words.append(repr(float(value)).removesuffix(".0"))
+        else:
+            words.append("stale" if index and not math.isnan(values[index - 1]) else "_")
+    return " ".join(words)
