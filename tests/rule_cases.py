@@ -413,7 +413,7 @@ def _flapping(kind: Kind) -> Story:
     story.expect_value(60, once, 1)
     story.expect_value(60, f"sum(count_over_time({begun}[3450s]))", 58)
     story.expect(70, trip=0, tell=1)
-    story.expect(116, trip=0, tell=1)
+    story.expect(114, trip=0, tell=1)
     story.expect(118, trip=0, tell=0)
     return story
 
