@@ -447,10 +447,25 @@ def _held(kind: Kind) -> Story:
     return story
 
 
+def _tripped(kind: Kind) -> Story:
+    story = Story("a rule is silent about what the breaker holds, which has told of it", kind)
+    story.exporter()
+    story.rule()
+    story.target(lambda step: kind.at if step >= 7 else kind.below)
+    held = {"kind": "channel", "id": "7", "job": "newapi-breaker", "instance": "b"}
+    story.show("newapi_breaker_held", held, lambda step: 1 if 13 <= step < 15 else GONE)
+    trips = int(kind.type != "channel_down")
+    story.expect(12, trip=1, tell=1)
+    story.expect(13, trip=trips, tell=0)
+    story.expect(30, trip=trips, tell=0)  # a scrape that fails is no release
+    story.expect(39, trip=1, tell=1)
+    return story
+
+
 _STORIES: Sequence[Callable[[Kind], Story]] = (
     _edge, _only_tells, _outside, _leaves, _stale, _never_read, _logging_off, _two_exporters,
     _one_behind, _two_versions, _two_servers, _removed, _action_changed, _threshold_moved,
-    _restart, _flapping,
+    _restart, _flapping, _tripped,
 )  # fmt: skip
 
 
