@@ -24,7 +24,8 @@ class RenderSettings(Settings):
         urlsplit("http://127.0.0.1:9093"), description="http://host:port of Alertmanager"
     )
     grafana_url: Url = Field(
-        urlsplit("http://127.0.0.1:3001"), description="http://host:port of Grafana, as people see it"
+        urlsplit("http://127.0.0.1:3001"),
+        description="http://host:port of Grafana for people",
     )
     breaker_token: SecretStr = Field(description="the bearer token that the breaker asks for")
     telegram_bot_token: SecretStr | None = Field(

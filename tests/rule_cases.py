@@ -102,7 +102,9 @@ class Story:
     def show(self, name: str, labels: dict[str, str], value: Callable[[int], float]) -> None:
         """Add a series by its value at each step."""
         inside = ", ".join(f'{key}="{text}"' for key, text in labels.items() if text)
-        self.series.append((f"{name}{{{inside}}}", _notation([value(i) for i in range(self.steps)])))
+        self.series.append(
+            (f"{name}{{{inside}}}", _notation([value(i) for i in range(self.steps)]))
+        )
 
     def exporter(
         self,

@@ -1,4 +1,4 @@
-"""The alerts about the monitor itself, and what is recorded: fed with series, looked at by promtool."""
+"""The alerts about the monitor itself, the texts of all alerts, what is recorded: by promtool."""
 
 import json
 from pathlib import Path
