@@ -47,6 +47,7 @@ class Chat:
         render(settings, folder)
         config = folder / "alertmanager" / "alertmanager.yml"
         text = re.sub(r"group_wait: \w+", "group_wait: 400ms", config.read_text())
+        text = text.replace("group_interval: 1h", "group_interval: 2s")
         config.write_text(re.sub(r"group_interval: (1m|10s)", "group_interval: 300ms", text))
         self.server = self._open.enter_context(Alertmanager(config))
 
