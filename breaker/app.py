@@ -63,6 +63,8 @@ class Deliveries:
 
     def _decide(self, alert: Alert, deadline: float) -> Decision:
         try:
+            if time.monotonic() > deadline:
+                raise NotDoneError("not done in time; deliver it again")
             if not alert.for_breaker:  # recorded only; it need not wait for its turn
                 return self._trips.handle(alert)
             return self._in_turn(alert, deadline)

@@ -1,17 +1,35 @@
-"""What to do about an alert: pure functions of the alert, the record, the mode and the channel.
+"""What to do about an alert: pure functions of the alert, the record, the mode and the target.
 
 Two steps, since the second needs the gateway's database: decide() tells whether to act at all,
-judge() what to do with the channel as it was found.
+judge() what to do with the channel or API key as it was found.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from breaker.mode import Mode
 from breaker.webhook import Alert
-from newapi.switch import BREAKER_MARK, ENABLED, ChannelState
+from newapi.switch import BREAKER_MARK, ENABLED, RELEASE_MARK, Kind, State
 
-DISABLE_CHANNEL = "disable_channel"
+ACTIONS = {"disable_channel": Kind.CHANNEL, "disable_api_key": Kind.API_KEY}
+"""What an alert's label `action` asks to be disabled; its label names the one."""
+
+SETTLED = 120
+"""Seconds after its end for which an alert that comes back has not ended: it flaps, or somebody
+edited its rule, so that it came back under other labels."""
+
+FORGOTTEN = 3600
+"""Seconds without a delivery after which an alert has ended, since one that fires is delivered
+each minute: its end was lost."""
+
+
+class Target(NamedTuple):
+    """One channel or API key."""
+
+    kind: Kind
+    number: int
+    """channels.id or tokens.id."""
 
 
 class TripState(StrEnum):
@@ -25,20 +43,71 @@ class TripState(StrEnum):
     """Disabled by this breaker, and verified."""
     WOULD = "would"
     """It would have been disabled, were this not a dry run."""
+    COVERED = "covered"
+    """It is off by another trip, of this breaker or another one."""
     NOTHING = "nothing"
-    """There was nothing to disable."""
+    """There was nothing to disable, or it was refused."""
+    RELEASING = "releasing"
+    """It is being enabled again: whether it was, only the gateway's database can tell."""
     RELEASED = "released"
-    """It was held, and is no longer ours."""
+    """It was held, or covered, and is no longer."""
+
+
+class Release(StrEnum):
+    """Why a trip is no longer held; label `reason` where the result is `released`."""
+
+    PERSON = "person"
+    """Somebody enabled it in the gateway."""
+    COMMAND = "command"
+    """Somebody ran `newapi-breaker release`."""
+    TIMER = "timer"
+    """release_after has passed."""
+    TAKEN_OVER = "taken_over"
+    """It is off, and no longer by us."""
+    GONE = "gone"
+    """It was deleted."""
 
 
 @dataclass(frozen=True)
 class Trip:
-    """The record of one decision to act on a target for a rule."""
+    """The record of one decision to act on a target for a rule. Times in unix seconds."""
 
     id: str
     state: TripState
-    ended: bool
-    """Whether the alert has ended since."""
+    target: Target
+    rule: str = ""
+    name: str = ""
+    """Of the channel or API key, as last seen."""
+    ended_at: int | None = None
+    """When its alert ended."""
+    heard_at: int = 0
+    """When its alert was last delivered."""
+    changed_at: int = 0
+    held_at: int | None = None
+    """When it was first held."""
+    release_after: int | None = None
+    """Seconds after which it is released by itself; None for never."""
+    doublings: int = 0
+    """How often release_after is doubled."""
+    released_at: int | None = None
+    released_by: Release | None = None
+    edited: str = ""
+    """State.edited when it was last seen off."""
+    tested_at: int = 0
+    """State.tested_at when it was last seen off."""
+    cause: str = ""
+    """The alert, as JSON."""
+
+    def over(self, now: float) -> bool:
+        """Tell whether its alert has ended, so that the next one is another incident."""
+        if self.ended_at is not None and now - self.ended_at >= SETTLED:
+            return True
+        return now - self.heard_at >= FORGOTTEN
+
+    @property
+    def mark(self) -> str:
+        """What the reason begins with that the gateway keeps of this trip."""
+        return written_reason(self.id, "")
 
 
 class Result(StrEnum):
@@ -52,6 +121,10 @@ class Result(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     """It could not be done, and is tried again with the next delivery."""
+    RELEASED = "released"
+    """No alert came: what was held is no longer. Its reason is a Release."""
+    SET_AGAIN = "set_again"
+    """No alert came: what was held had been undone. Its reason is an Undone."""
 
 
 class Reason(StrEnum):
@@ -60,11 +133,20 @@ class Reason(StrEnum):
     OFF = "off"
     BAD_ALERT = "bad_alert"
     UNSUPPORTED_ACTION = "unsupported_action"
+    OVERRIDDEN = "overridden"
+    """A person enabled it, and that counts still."""
     ALREADY_DISABLED = "already_disabled"
-    OTHER_BREAKER = "other_breaker"
+    OTHER_TRIP = "other_trip"
+    """It is off by another rule's trip, or by another breaker's."""
     NOT_FOUND = "not_found"
+    PROTECTED = "protected"
+    TOO_MANY_TRIPS = "too_many_trips"
+    STALE = "stale"
+    """A health rule's alert that is too old to act upon."""
+    LAST_CHANNEL = "last_channel"
+    """A health rule would take the last enabled channel of a group and model."""
     UNVERIFIED = "unverified"
-    """The write was done, and the channel is in service nevertheless."""
+    """The write was done, and it is in service nevertheless."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +162,7 @@ class Decision:
 
 
 class Step(StrEnum):
-    """What to do with a channel as it was found."""
+    """What to do with a channel or API key as it was found."""
 
     WRITE = "write"
     SAY = "say"
@@ -88,53 +170,80 @@ class Step(StrEnum):
     KEEP = "keep"
     """It is off, by this very trip."""
     UNDONE = "undone"
-    """This very trip disabled it, and one of the two tables has it in service again."""
+    """This very trip disabled it, and something of it is in service again."""
+    COVERED = "covered"
+    """It is off by another trip."""
     LEAVE = "leave"
     """It is off by somebody else, or gone."""
 
 
-def decide(alert: Alert, last: Trip | None, mode: Mode) -> Decision | None:
+def decide(alert: Alert, last: Trip | None, mode: Mode, now: float) -> Decision | None:
     """Decide on an alert, where this is possible without a look at the gateway.
 
     Args:
         alert: as delivered.
         last: the newest trip of its rule and target.
         mode: what the breaker may do now.
+        now: unix seconds.
 
     Returns:
-        The decision; None to look at the channel and act.
+        The decision; None to look at the target and act.
     """
     if not alert.for_breaker or not alert.firing or not alert.action:
         return Decision(Result.RECORDED)
-    if alert.action != DISABLE_CHANNEL:
+    if alert.action not in ACTIONS:
         return Decision(Result.REFUSED, Reason.UNSUPPORTED_ACTION)
-    if not alert.rule or not alert.target or alert.channel_id is None:
+    if not alert.rule or not alert.target or target_of(alert) is None:
         return Decision(Result.REFUSED, Reason.BAD_ALERT)
-    if last is not None and not last.ended:
+    if last is not None:
+        if overridden(last, alert.override_for, now):
+            return Decision(Result.REFUSED, Reason.OVERRIDDEN, trip_id=last.id)
         said = last.state is TripState.WOULD and mode is Mode.DRY_RUN
-        if said or last.state is TripState.HELD:
-            return Decision(Result.REPEATED)
+        held = last.state in {TripState.HELD, TripState.RELEASING}
+        if (said or held) and not last.over(now):
+            return Decision(Result.REPEATED, trip_id=last.id)
     return Decision(Result.REFUSED, Reason.OFF) if mode is Mode.OFF else None
 
 
-def judge(channel: ChannelState | None, trip: Trip, mode: Mode) -> tuple[Step, Reason | None]:
-    """Judge a channel that an alert asks to disable.
+def target_of(alert: Alert) -> Target | None:
+    """Give what an alert asks to disable; None where its labels do not say."""
+    kind = ACTIONS.get(alert.action)
+    number = alert.number(f"{kind}_id") if kind is not None else None
+    return Target(kind, number) if kind is not None and number is not None else None
+
+
+def overridden(trip: Trip, override_for: int | None, now: float) -> bool:
+    """Tell whether a person released a trip, and that counts still."""
+    if trip.state is not TripState.RELEASED or trip.released_at is None:
+        return False
+    if trip.released_by not in {Release.PERSON, Release.COMMAND}:
+        return False
+    if override_for is not None:
+        return now - trip.released_at < override_for
+    return not trip.over(now)
+
+
+def judge(state: State | None, trip: Trip, mode: Mode, *, covered: bool) -> tuple[Step, str]:
+    """Judge a channel or API key that an alert asks to disable.
 
     Args:
-        channel: as found; None where there is none.
+        state: as found; None where there is none.
         trip: the one that is to be done, or was begun or held before.
         mode: what the breaker may do now.
+        covered: whether another trip of this breaker holds it.
 
     Returns:
-        The step, and where it is LEAVE the reason.
+        The step, and where it is LEAVE the Reason.
     """
-    if channel is None:
+    if state is None:
         return Step.LEAVE, Reason.NOT_FOUND
-    if channel.status == ENABLED:
-        return (Step.WRITE if mode is Mode.ENFORCE else Step.SAY), None
-    if _done_by(trip, channel):
-        return (Step.KEEP if channel.off else Step.UNDONE), None
-    return Step.LEAVE, Reason.OTHER_BREAKER if channel.by_breaker else Reason.ALREADY_DISABLED
+    if covered:
+        return Step.COVERED, ""
+    if state.status == ENABLED:
+        return (Step.WRITE if mode is Mode.ENFORCE else Step.SAY), ""
+    if _done_by(trip, state):
+        return (Step.KEEP if state.off else Step.UNDONE), ""
+    return (Step.COVERED, "") if state.by_breaker else (Step.LEAVE, Reason.ALREADY_DISABLED)
 
 
 def written_reason(trip_id: str, text: str) -> str:
@@ -142,9 +251,14 @@ def written_reason(trip_id: str, text: str) -> str:
     return f"{BREAKER_MARK} {trip_id}: {text}"
 
 
-def _done_by(trip: Trip, channel: ChannelState) -> bool:
-    if channel.reason is None:
-        # One API keeps no reason. What we had begun to disable and find disabled was ours: the
-        # channel was seen enabled just before the write was recorded as begun.
+def released_reason(trip_id: str, by: Release) -> str:
+    """Give the reason that the gateway keeps when a trip was released."""
+    return f"{RELEASE_MARK} {trip_id}: by {by}"
+
+
+def _done_by(trip: Trip, state: State) -> bool:
+    if state.reason is None:
+        # One API, and both gateways for API keys, keep no reason. What we had begun to disable and
+        # find disabled was ours: it was seen enabled just before the write was recorded as begun.
         return trip.state in {TripState.WRITING, TripState.HELD}
-    return channel.reason.startswith(written_reason(trip.id, ""))
+    return state.reason.startswith(trip.mark)

@@ -1,34 +1,52 @@
 """Whether the gateway's database can be written: looked at now and then, told by /-/ready."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from breaker.mode import Mode
 from newapi.database import Database, DatabaseError
-from newapi.schema import inspect
-from newapi.switch import require_columns
+from newapi.options import read_options
+from newapi.schema import Schema, inspect
+from newapi.switch import Kind, Switch, as_text
 from service.log import OncePerMinute
 
 log = logging.getLogger(__name__)
+
+_AGAIN = 3600
+"""Seconds after which the account's rights are tried again."""
 
 
 class Health:
     """The state of the gateway's database when it was last looked at.
 
     Args:
-        database: the gateway's.
+        database: the gateway's, opened writable.
+        switches: one for each kind; where channels cannot be switched the breaker is not ready.
+        needed: columns beside those of the switches, as (table, column).
         mode: gives the mode at this moment; off needs no database.
         clock: gives unix seconds.
     """
 
     def __init__(
-        self, database: Database, mode: Callable[[], Mode], clock: Callable[[], float]
+        self,
+        database: Database,
+        switches: Mapping[Kind, Switch],
+        needed: Sequence[tuple[str, str]],
+        *,
+        mode: Callable[[], Mode],
+        clock: Callable[[], float],
     ) -> None:
         self._database = database
+        self._switches = switches
+        self._needed = needed
         self._mode = mode
         self._clock = clock
         self._troubles = OncePerMinute(log)
         self._trouble: str | None = f"{database.name}: not looked at yet"
+        self._tried_at: float | None = None
+        self._told: set[str] = set()
+        self.without: dict[Kind, str] = {}
+        """What cannot be switched, and why, beside channels."""
 
     def check(self) -> None:
         """Look at the database, and log once a minute what is wrong."""
@@ -36,12 +54,20 @@ class Health:
             return
         try:
             with self._database.connect() as connection:
-                require_columns(inspect(connection))
+                schema = inspect(connection)
+            self._switches[Kind.CHANNEL].require(schema)
+            for table, column in self._needed:
+                schema.require(table, column)
+            now = self._clock()
+            if self._tried_at is None or not 0 <= now - self._tried_at < _AGAIN:
+                self._try_rights(schema)
+                self._tried_at = now
         except DatabaseError as error:
             text = str(error)
             self._trouble = (
                 text if text.startswith(self._database.name) else f"{self._database.name}: {text}"
             )
+            self._tried_at = None
             self._troubles.warning(self._trouble, self._clock())
         else:
             if self._trouble is not None:
@@ -53,3 +79,44 @@ class Health:
         if self._trouble is None or self._mode() is Mode.OFF:
             return []
         return [self._trouble]
+
+    def _try_rights(self, schema: Schema) -> None:
+        """Say what may be written, and write it to rows that do not exist.
+
+        Raises:
+            DatabaseError: the account may not disable a channel.
+        """
+        for kind, switch in self._switches.items():
+            try:
+                with self._database.begin() as connection:
+                    for statement in switch.statements(schema):
+                        self._say(f"may run: {as_text(statement, connection)}")
+                    switch.rehearse(connection, schema)
+            except DatabaseError as error:
+                if kind is Kind.CHANNEL:
+                    raise
+                self.without[kind] = str(error)
+                log.warning("%ss cannot be disabled: %s", kind, error)
+            else:
+                self.without.pop(kind, None)
+        if not schema.has("channels", "other_info"):
+            self._warn_of_tests()
+
+    def _warn_of_tests(self) -> None:
+        """One API enables what its tests find well, also what was disabled by hand."""
+        try:
+            with self._database.connect() as connection:
+                fights = read_options(connection).enabled("AutomaticEnableChannelEnabled")
+        except DatabaseError:
+            return
+        if fights:
+            self._say(
+                "AutomaticEnableChannelEnabled is on: One API's channel tests enable what the"
+                " breaker disables, and it will disable that again; better turn it off"
+            )
+
+    def _say(self, line: str) -> None:
+        """Log a line unless it was logged since the start."""
+        if line not in self._told:
+            self._told.add(line)
+            log.info("%s: %s", self._database.name, line)

@@ -7,8 +7,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from breaker.decision import Reason, Release, Result
+from breaker.holding import Undone
 from breaker.mode import Mode
 from breaker.record import Notification, Record
+from newapi.database import Fault
 from service.web import Exposition
 
 SHOWN = 200
@@ -16,15 +19,31 @@ SHOWN = 200
 
 _INFO = (
     "id", "alertname", "rule", "type", "scope", "target", "name", "severity", "action", "result",
+    "reason",
 )  # fmt: skip
+
+_REFUSED = set(Reason) - {Reason.UNVERIFIED}
+
+KNOWN: tuple[tuple[str, str], ...] = (
+    *((result, "") for result in (Result.RECORDED, Result.REPEATED, Result.TRIPPED)),
+    (Result.WOULD_TRIP, ""),
+    *((Result.REFUSED, reason) for reason in sorted(_REFUSED)),
+    *((Result.FAILED, reason) for reason in (*Fault, Reason.UNVERIFIED)),
+    *((Result.RELEASED, reason) for reason in Release),
+    *((Result.SET_AGAIN, reason) for reason in Undone),
+)
+"""Each (result, reason) of a decision; they start at 0, so that the first one is an increase."""
 
 
 class RecordCollector(Collector):
     """Turns the record into metrics at each scrape."""
 
-    def __init__(self, record: Record, mode: Callable[[], Mode]) -> None:
+    def __init__(
+        self, record: Record, mode: Callable[[], Mode], waiting: Callable[[], int] | None
+    ) -> None:
         self._record = record
         self._mode = mode
+        self._waiting = waiting
 
     def describe(self) -> Iterator[Metric]:
         """Give nothing: a registry that is being made shall not read the record."""
@@ -47,12 +66,19 @@ class RecordCollector(Collector):
         yield held
         decisions = CounterMetricFamily(
             "newapi_breaker_decisions",
-            "Alerts that were delivered, by what they came to.",
+            "Alerts that were delivered, and what was done without one, by what it came to.",
             labels=("result", "reason"),
         )
-        for (result, reason), total in sorted(self._record.totals().items()):
+        totals = dict.fromkeys(KNOWN, 0) | self._record.totals()
+        for (result, reason), total in sorted(totals.items()):
             decisions.add_metric((result, reason), total)
         yield decisions
+        if self._waiting is not None:
+            yield GaugeMetricFamily(
+                "newapi_breaker_notices_waiting",
+                "Notices that Alertmanager has not taken yet.",
+                value=self._waiting(),
+            )
         yield from _notifications(self._record.notifications(SHOWN))
 
     def _modes(self) -> Metric:
@@ -96,9 +122,14 @@ class Metrics:
         duration: of decisions that look at the gateway's database, in seconds.
     """
 
-    def __init__(self, record: Record, mode: Callable[[], Mode]) -> None:
+    def __init__(
+        self,
+        record: Record,
+        mode: Callable[[], Mode],
+        waiting: Callable[[], int] | None = None,
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(RecordCollector(record, mode))
+        self._registry.register(RecordCollector(record, mode, waiting))
         self.duration = Histogram(
             "newapi_breaker_decision_duration_seconds",
             "From the start of the work on an alert that asks for action to its record.",

@@ -2,20 +2,41 @@
 
 from dataclasses import dataclass
 
-from breaker.decision import Decision, Reason, Result
+from breaker.decision import (
+    ACTIONS,
+    Decision,
+    Reason,
+    Release,
+    Result,
+    Trip,
+    TripState,
+    target_of,
+)
 from breaker.settings import Language
 from breaker.texts import TEXTS, Texts
-from breaker.webhook import Alert
+from breaker.webhook import TRIP, Alert
+from newapi.switch import Kind
+
+PREFIX = "NewAPIBreaker"
+"""What the names of these alerts begin with, by which Alertmanager routes them."""
+
+TRIPPED = f"{PREFIX}Tripped"
+"""The one that inhibits the message of the rule that caused it."""
 
 _ALERTNAMES = {
-    Result.TRIPPED: "NewAPIBreakerTripped",
-    Result.WOULD_TRIP: "NewAPIBreakerTripped",
-    Result.REFUSED: "NewAPIBreakerRefused",
-    Result.FAILED: "NewAPIBreakerFailed",
+    Result.TRIPPED: TRIPPED,
+    Result.WOULD_TRIP: f"{PREFIX}WouldTrip",
+    Result.REFUSED: f"{PREFIX}Refused",
+    Result.FAILED: f"{PREFIX}Failed",
+    Result.RELEASED: f"{PREFIX}Released",
+    Result.SET_AGAIN: f"{PREFIX}SetAgain",
 }
 
-_SILENT = {Reason.OFF, Reason.OTHER_BREAKER}
-"""Refusals that nobody needs to hear of: it was switched off on purpose, or is done already."""
+_ALWAYS = {TRIPPED, f"{PREFIX}WouldTrip", f"{PREFIX}Released", f"{PREFIX}Test"}
+"""What is told each time it happens; of the others once an hour is enough."""
+
+_SILENT = {Reason.OFF, Reason.OTHER_TRIP, Reason.OVERRIDDEN, Release.COMMAND}
+"""Outcomes that nobody needs to hear of: somebody wanted it, or it was told already."""
 
 _UNITS = {"token_usage": " tokens", "error_rate": "%", "request_spike": "%", "latency": " s"}
 
@@ -34,18 +55,26 @@ class Notice:
 
     @property
     def hourly(self) -> bool:
-        """Whether once an hour is enough: nothing was done."""
-        return self.labels["alertname"] != _ALERTNAMES[Result.TRIPPED]
+        """Whether once an hour is enough."""
+        return self.labels["alertname"] not in _ALWAYS
 
 
-def compose(alert: Alert, decision: Decision, name: str, language: Language) -> Notice | None:
+def compose(
+    alert: Alert,
+    decision: Decision,
+    name: str,
+    language: Language,
+    *,
+    told: bool | None = None,
+) -> Notice | None:
     """Put an outcome into words.
 
     Args:
         alert: what the rule said.
         decision: what it came to.
-        name: of the channel, empty where it is not known.
+        name: of the channel or API key, empty where it is not known.
         language: of the texts.
+        told: whether the gateway itself took what was written; None where it was not told.
 
     Returns:
         The notice; None where nobody needs to hear of it.
@@ -55,41 +84,109 @@ def compose(alert: Alert, decision: Decision, name: str, language: Language) -> 
         return None
     texts = TEXTS[language]
     summary = texts.outcomes[result].format(
-        channel=_channel(alert, name),
+        what=_what(alert, name, texts),
         rule=alert.rule,
         measure=_measure(alert, texts),
         why=_why(alert, decision, texts),
     )
+    kind = ACTIONS.get(alert.action, Kind.CHANNEL)
+    tripped, again = result is Result.TRIPPED, result is Result.SET_AGAIN
     return Notice(
-        labels=_filled(
-            alertname=_ALERTNAMES[result],
-            rule=alert.rule,
-            type=alert.label("type"),
-            target=alert.target,
-            channel_id=alert.label("channel_id"),
-            trip_id=decision.trip_id or "",
-            severity="critical" if result is Result.FAILED else alert.label("severity"),
-        ),
+        labels=_labels(_ALERTNAMES[result], alert, decision.trip_id or "")
+        | ({"severity": "critical"} if result is Result.FAILED else {}),
         annotations=_filled(
             summary=summary,
             name=name,
             value=alert.annotation("value"),
             threshold=alert.annotation("threshold"),
             reason=reason,
-            undo=texts.undo if result is Result.TRIPPED else "",
-            follows=texts.follows if result is Result.TRIPPED else "",
+            undo=texts.undo[kind].format(number=_number_of(alert)) if tripped or again else "",
+            follows=_follows(kind, texts, told=told) if tripped else "",
+            until=_until(alert, texts) if tripped else "",
         ),
     )
 
 
+def still_serving(
+    alert: Alert, trip: Trip, requests: int, seconds: int, language: Language
+) -> Notice:
+    """Say that a channel or API key that is off goes on getting requests.
+
+    Args:
+        alert: what the rule said.
+        trip: what disabled it.
+        requests: how many began later than `seconds` after it was disabled.
+        seconds: since it was disabled.
+        language: of the texts.
+    """
+    texts = TEXTS[language]
+    kind = trip.target.kind
+    summary = texts.still_serving.format(
+        what=_what(alert, trip.name, texts), requests=requests, seconds=seconds
+    )
+    return Notice(
+        labels=_labels(f"{PREFIX}StillServing", alert, trip.id) | {"severity": "critical"},
+        annotations=_filled(summary=summary, name=trip.name, follows=texts.follows[kind]),
+    )
+
+
+def trial(language: Language) -> Notice:
+    """Give the notice that newapi-breaker test-notification sends."""
+    return Notice(
+        labels={"alertname": f"{PREFIX}Test", "severity": "info"},
+        annotations={"summary": TEXTS[language].test},
+    )
+
+
 def explain(alert: Alert) -> str:
-    """Say in a few words of English why a channel was disabled, for the gateway's own record."""
+    """Say in a few words of English why something was disabled, for the gateway's own record."""
     return f"rule {alert.rule}{_measure(alert, TEXTS['en'])}"
 
 
-def _channel(alert: Alert, name: str) -> str:
-    number = alert.label("channel_id") or alert.target
-    return f"{name} (#{number})" if name else f"#{number}"
+def read_cause(trip: Trip) -> Alert:
+    """Give the alert that a trip came of, as far as the record knows it."""
+    if trip.cause:
+        return Alert.model_validate_json(trip.cause)
+    kind, number = trip.target  # a trip that an older version recorded
+    labels = {"purpose": TRIP, "rule": trip.rule, "target": str(number), f"{kind}_id": str(number)}
+    labels["action"] = f"disable_{kind}"
+    return Alert.model_validate(
+        {"status": "firing", "labels": labels, "startsAt": "1970-01-01T00:00:00Z"}
+    )
+
+
+def state_in_words(trip: Trip) -> str:
+    """Say in one line of English what a trip has disabled."""
+    name = f" ({trip.name})" if trip.name else ""
+    verb = "would have disabled" if trip.state is TripState.WOULD else "disabled"
+    kind, number = trip.target
+    return f"trip {trip.id}: rule {trip.rule!r} {verb} {kind.replace('_', ' ')} {number}{name}"
+
+
+def _labels(alertname: str, alert: Alert, trip_id: str) -> dict[str, str]:
+    return _filled(
+        alertname=alertname,
+        rule=alert.rule,
+        type=alert.label("type"),
+        scope=alert.label("scope"),
+        target=alert.target,
+        channel_id=alert.label("channel_id"),
+        api_key_id=alert.label("api_key_id"),
+        trip_id=trip_id,
+        severity=alert.label("severity"),
+    )
+
+
+def _number_of(alert: Alert) -> str:
+    target = target_of(alert)
+    labels = alert.label("channel_id") or alert.label("api_key_id") or alert.target
+    return str(target.number) if target is not None else labels
+
+
+def _what(alert: Alert, name: str, texts: Texts) -> str:
+    kind = ACTIONS.get(alert.action, Kind.CHANNEL)
+    number = _number_of(alert)
+    return f"{texts.kinds[kind]} " + (f"{name} (#{number})" if name else f"#{number}")
 
 
 def _measure(alert: Alert, texts: Texts) -> str:
@@ -105,9 +202,21 @@ def _measure(alert: Alert, texts: Texts) -> str:
 
 def _why(alert: Alert, decision: Decision, texts: Texts) -> str:
     why = texts.whys.get(decision.reason, "").format(action=alert.action)
-    if why and decision.detail:
+    if why and decision.detail and decision.result is not Result.SET_AGAIN:
         return f"{why} ({decision.detail})"
     return why or decision.detail
+
+
+def _follows(kind: Kind, texts: Texts, *, told: bool | None) -> str:
+    if told:
+        return texts.told
+    return texts.follows[kind] + (f" {texts.not_told}" if told is False else "")
+
+
+def _until(alert: Alert, texts: Texts) -> str:
+    if alert.release_after is None:
+        return ""
+    return texts.until.format(minutes=_number(alert.release_after / 60))
 
 
 def _number(value: float) -> str:

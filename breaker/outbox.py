@@ -2,7 +2,9 @@
 
 A notice is stored in the transaction that records its outcome, so that none is lost by a crash.
 It lives for five minutes from the first time that Alertmanager took it, and is posted again each
-minute until then, since Alertmanager forgets what it had taken when it is restarted.
+minute until then, since Alertmanager forgets what it had taken when it is restarted. The notice of
+a trip lives on while its alert fires and for as long after that as the alert that tells remembers
+its condition: it inhibits that one, which would otherwise be a second message about the same.
 """
 
 import json
@@ -14,7 +16,8 @@ from typing import Any
 
 import requests
 
-from breaker.notice import Notice
+from breaker.decision import TripState
+from breaker.notice import TRIPPED, Notice
 from breaker.store import Store
 from service.log import OncePerMinute
 
@@ -23,6 +26,11 @@ log = logging.getLogger(__name__)
 _LIFE = 300
 _AGAIN = 60
 _HOUR = 3600
+_REMEMBERED = 3600 + _LIFE
+"""Seconds for which the alert that tells goes on after its condition (prometheus/rules)."""
+_LONGEST = 96 * 3600
+"""Seconds for which a notice of a trip lives at most: Alertmanager would send it again after the
+repeat_interval of 120 h (alertmanager.yml)."""
 _STALE = 24 * 3600
 """Seconds after which a notice that never arrived is no news any more."""
 
@@ -39,6 +47,16 @@ def enqueue(connection: sqlite3.Connection, notice: Notice, now: int) -> None:
     connection.execute(
         "INSERT INTO notices (subject, labels, annotations, created_at) VALUES (?, ?, ?, ?)",
         (notice.subject, json.dumps(notice.labels), json.dumps(notice.annotations), now),
+    )
+
+
+def annotate(connection: sqlite3.Connection, trip_id: str, name: str, text: str) -> None:
+    """Add an annotation to the notice of a trip, which is no new message."""
+    connection.execute(
+        "UPDATE notices SET annotations = json_set(annotations, ?, ?)"
+        " WHERE json_extract(labels, '$.trip_id') = ?"
+        " AND json_extract(labels, '$.alertname') = ?",
+        (f"$.{name}", text, trip_id, TRIPPED),
     )
 
 
@@ -72,29 +90,46 @@ class Outbox:
         """
         now = int(self._clock())
         due = self._store.read(
-            "SELECT id, labels, annotations, created_at, ends_at FROM notices"
-            " WHERE (posted_at IS NULL AND created_at > ?)"
-            " OR (posted_at <= ? AND ends_at > ?) ORDER BY id LIMIT 100",
+            "SELECT n.id, n.labels, n.annotations, n.created_at, CASE WHEN n.ends_at IS NULL"
+            " OR (t.heard_at > ? AND n.created_at > ?) THEN ? ELSE n.ends_at END AS ends_at"
+            " FROM notices n LEFT JOIN trips t ON t.id = json_extract(n.labels, '$.trip_id')"
+            " AND json_extract(n.labels, '$.alertname') = ? AND t.state IN (?, ?)"
+            " WHERE (n.posted_at IS NULL AND n.created_at > ?)"
+            " OR (n.posted_at <= ? AND n.ends_at > ?) ORDER BY n.id LIMIT 100",
+            now - _REMEMBERED, now - _LONGEST, now + _LIFE,
+            TRIPPED, TripState.HELD, TripState.RELEASING,
             now - _STALE, now - _AGAIN, now,
         )  # fmt: skip
-        if not due or not self._sent([self._alert(row, now) for row in due], now):
+        if not due or not self._sent([self._alert(row) for row in due], now):
             return
         with self._store.transaction() as connection:
             connection.executemany(
-                "UPDATE notices SET posted_at = ?, ends_at = coalesce(ends_at, ?) WHERE id = ?",
-                [(now, now + _LIFE, row["id"]) for row in due],
+                "UPDATE notices SET posted_at = ?, ends_at = ? WHERE id = ?",
+                [(now, row["ends_at"], row["id"]) for row in due],
             )
+
+    def waiting(self) -> int:
+        """Count the notices that Alertmanager has not taken yet.
+
+        Raises:
+            RecordError: the record cannot be read.
+        """
+        rows = self._store.read(
+            "SELECT count(*) FROM notices WHERE posted_at IS NULL AND created_at > ?",
+            int(self._clock()) - _STALE,
+        )
+        return int(rows[0][0])
 
     def close(self) -> None:
         """Close the connections that are kept."""
         self._session.close()
 
-    def _alert(self, row: sqlite3.Row, now: int) -> dict[str, Any]:
+    def _alert(self, row: sqlite3.Row) -> dict[str, Any]:
         alert = {
             "labels": json.loads(row["labels"]),
             "annotations": json.loads(row["annotations"]),
             "startsAt": _moment(row["created_at"]),
-            "endsAt": _moment(row["ends_at"] or now + _LIFE),
+            "endsAt": _moment(row["ends_at"]),
         }
         return alert | {"generatorURL": self._source} if self._source else alert
 

@@ -1,18 +1,15 @@
-"""The breaker's memory: what arrived, what was decided, what is held. The decision comes first.
-
-A trip moves pending -> writing -> held; it is on the disk as `writing` before the gateway's
-database is touched, so that after a crash in between the next delivery finds out what was done.
-"""
+"""The breaker's memory of what arrived and what it came to; the decision is on the disk first."""
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from breaker.decision import Decision, Result, Trip, TripState
+from breaker.decision import Decision, Result, Target, TripState
+from breaker.incidents import HOLDING, Change, Incidents, apply, heard, log_event
 from breaker.notice import Notice
-from breaker.outbox import enqueue
+from breaker.outbox import annotate, enqueue
 from breaker.store import Store
 from breaker.webhook import Alert
+from newapi.switch import Kind
 
 
 @dataclass(frozen=True)
@@ -49,32 +46,8 @@ class Record:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-
-    def last_trip(self, rule: str, target: str) -> Trip | None:
-        """Give the newest trip of a rule and target."""
-        rows = self._store.read(
-            "SELECT id, state, ended_at FROM trips WHERE rule = ? AND target = ?"
-            " ORDER BY number DESC LIMIT 1",
-            rule, target,
-        )  # fmt: skip
-        for row in rows:
-            return Trip(row["id"], TripState(row["state"]), row["ended_at"] is not None)
-        return None
-
-    def open_trip(self, trip_id: str, alert: Alert, now: int) -> Trip:
-        """Begin a trip: state pending."""
-        with self._store.transaction() as connection:
-            connection.execute(
-                "INSERT INTO trips (id, rule, target, kind, kind_id, state, created_at, changed_at)"
-                " VALUES (?, ?, ?, 'channel', ?, ?, ?, ?)",
-                (trip_id, alert.rule, alert.target, alert.channel_id, TripState.PENDING, now, now),
-            )
-        return Trip(trip_id, TripState.PENDING, ended=False)
-
-    def move_trip(self, trip_id: str, state: TripState, now: int) -> None:
-        """Set how far a trip has come; its alert is firing."""
-        with self._store.transaction() as connection:
-            _move(connection, trip_id, state, now)
+        self.incidents = Incidents(store)
+        """The trips in it."""
 
     def add(
         self,
@@ -82,18 +55,20 @@ class Record:
         decision: Decision,
         now: int,
         *,
-        state: TripState | None = None,
+        change: Change | None = None,
         notice: Notice | None = None,
     ) -> bool:
-        """Record what a firing alert came to, the new state of its trip, and the notice of it.
+        """Record what a firing alert came to, the step of its trip, and the notice of it.
 
         Returns:
             Whether it is news. A delivery that comes to the same as the one before is counted on
             the same row, without a notice.
         """
         with self._store.transaction() as connection:
-            if decision.trip_id is not None and state is not None:
-                _move(connection, decision.trip_id, state, now)
+            if change is not None:
+                apply(connection, change, now)
+            if decision.trip_id is not None:
+                heard(connection, decision.trip_id, alert, now)
             _count(connection, decision)
             last = _last_row(connection, alert)
             if last is not None and last["ended_at"] is None and _same(last, decision):
@@ -104,6 +79,30 @@ class Record:
                 enqueue(connection, notice, now)
         return True
 
+    def note(
+        self, decision: Decision, now: int, *, change: Change | None, notice: Notice | None
+    ) -> None:
+        """Record what was done without an alert, the step of its trip, and the notice of it."""
+        with self._store.transaction() as connection:
+            _count(connection, decision)
+            if change is not None:
+                apply(connection, change, now)
+            elif decision.trip_id is not None:
+                what = ": ".join(filter(None, (decision.reason, decision.detail)))
+                log_event(connection, decision.trip_id, now, decision.result, what)
+            if notice is not None:
+                enqueue(connection, notice, now)
+
+    def tell(self, notice: Notice, now: int) -> None:
+        """Have a notice sent that belongs to no decision."""
+        with self._store.transaction() as connection:
+            enqueue(connection, notice, now)
+
+    def annotate(self, trip_id: str, name: str, text: str) -> None:
+        """Add an annotation to the notice of a trip."""
+        with self._store.transaction() as connection:
+            annotate(connection, trip_id, name, text)
+
     def end(self, alert: Alert, now: int) -> None:
         """Record that an alert has ended; what it tripped stays as it is."""
         with self._store.transaction() as connection:
@@ -111,13 +110,12 @@ class Record:
             _count(connection, decision)
             last = _last_row(connection, alert)
             if last is None:
-                last_id = _insert(connection, alert, decision, now)
+                _insert(connection, alert, decision, now)
             else:
-                last_id = last["id"]
-                _touch(connection, last_id, now)
+                _touch(connection, last["id"], now)
             connection.execute(
-                "UPDATE notifications SET ended_at = coalesce(ended_at, ?) WHERE id = ?",
-                (now, last_id),
+                "UPDATE notifications SET ended_at = ? WHERE key = ? AND ended_at IS NULL",
+                (now, alert.key),
             )
             if alert.for_breaker:
                 connection.execute(
@@ -126,13 +124,13 @@ class Record:
                     (now, alert.rule, alert.target),
                 )
 
-    def held(self) -> list[tuple[str, int]]:
-        """Give (kind, id) of everything that is held."""
+    def held(self) -> list[Target]:
+        """Give everything that is held."""
         rows = self._store.read(
-            "SELECT DISTINCT kind, kind_id FROM trips WHERE state = ? ORDER BY kind, kind_id",
-            TripState.HELD,
+            "SELECT DISTINCT kind, kind_id FROM trips WHERE state IN (?, ?) ORDER BY kind, kind_id",
+            *HOLDING,
         )
-        return [(row["kind"], row["kind_id"]) for row in rows]
+        return [Target(Kind(row["kind"]), row["kind_id"]) for row in rows]
 
     def totals(self) -> dict[tuple[str, str], int]:
         """Give the decisions ever made, by (result, reason)."""
@@ -146,11 +144,17 @@ class Record:
         rule: str | None = None,
         target: str | None = None,
         result: str | None = None,
+        action: str | None = None,
+        trip_id: str | None = None,
+        since: float | None = None,
     ) -> list[Notification]:
-        """Give the newest notifications, the newest first."""
-        wanted = {"rule": rule, "target": target, "result": result}
-        filters = {name: value for name, value in wanted.items() if value is not None}
-        where = " AND ".join(f"{name} = ?" for name in filters) or "1"
+        """Give the newest notifications, the newest first; `since` is unix seconds."""
+        wanted = {
+            "rule = ?": rule, "target = ?": target, "result = ?": result, "action = ?": action,
+            "trip_id = ?": trip_id, "last_seen >= ?": since,
+        }  # fmt: skip
+        filters = {condition: value for condition, value in wanted.items() if value is not None}
+        where = " AND ".join(filters) or "1"
         columns = ", ".join(Notification.__dataclass_fields__)
         rows = self._store.read(
             f"SELECT {columns} FROM notifications WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608  (our own names)
@@ -160,20 +164,18 @@ class Record:
 
     def forget(self, before: int) -> None:
         """Delete what was last heard of before this time (unix seconds), except what is held."""
-        kept: Sequence[str] = (TripState.WRITING, TripState.HELD)
+        kept = (TripState.WRITING, *HOLDING)
         with self._store.transaction() as connection:
             connection.execute("DELETE FROM notifications WHERE last_seen < ?", (before,))
             connection.execute("DELETE FROM notices WHERE created_at < ?", (before,))
             connection.execute(
-                "DELETE FROM trips WHERE changed_at < ? AND state NOT IN (?, ?)", (before, *kept)
+                "DELETE FROM trips WHERE changed_at < ? AND state NOT IN (?, ?, ?)",
+                (before, *kept),
             )
-
-
-def _move(connection: sqlite3.Connection, trip_id: str, state: TripState, now: int) -> None:
-    connection.execute(
-        "UPDATE trips SET state = ?, changed_at = ?, ended_at = NULL WHERE id = ?",
-        (state, now, trip_id),
-    )
+            connection.execute(
+                "DELETE FROM events WHERE at < ? AND trip_id NOT IN (SELECT id FROM trips)",
+                (before,),
+            )
 
 
 def _count(connection: sqlite3.Connection, decision: Decision) -> None:
@@ -209,7 +211,7 @@ def _touch(connection: sqlite3.Connection, row_id: int, now: int) -> None:
     )
 
 
-def _insert(connection: sqlite3.Connection, alert: Alert, decision: Decision, now: int) -> int:
+def _insert(connection: sqlite3.Connection, alert: Alert, decision: Decision, now: int) -> None:
     labels = ("alertname", "rule", "type", "scope", "target", "period", "severity", "action")
     row = {
         "key": alert.key,
@@ -229,8 +231,7 @@ def _insert(connection: sqlite3.Connection, alert: Alert, decision: Decision, no
         "deliveries": 1,
     }
     names, places = ", ".join(row), ", ".join("?" * len(row))
-    cursor = connection.execute(
+    connection.execute(
         f"INSERT INTO notifications ({names}) VALUES ({places})",  # noqa: S608  (our own names)
         tuple(row.values()),
     )
-    return cursor.lastrowid or 0

@@ -3,33 +3,33 @@
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from flask import Flask
 
 from breaker.app import Deliveries, create
+from breaker.confirm import Confirmation
+from breaker.guards import Guards, Protected
 from breaker.health import Health
+from breaker.keeper import Keeper
 from breaker.metrics import Metrics
 from breaker.mode import ModeSwitch
 from breaker.outbox import Outbox
-from breaker.record import Record
+from breaker.parts import Parts
 from breaker.settings import BreakerSettings
-from breaker.store import RecordError, Store
-from breaker.trip import Disable, Trips
+from breaker.switchboard import default_switches
+from breaker.trip import Trips
 from newapi.database import Database
-from newapi.switch import disable_channel
+from newapi.switch import Kind, Switch
 from service.jobs import Jobs
-from service.settings import SettingError
 from service.web import Page, serve
 
 log = logging.getLogger(__name__)
 
-STATEMENT_TIMEOUT = 2.0
-"""Seconds at most: a trip is a connection (5 s at most) and a few statements by primary key, and
-Alertmanager is to be answered within 8 s."""
-
 CHECK_EVERY = 5
+HOLD_EVERY = 3
+CONFIRM_EVERY = 5
 POST_EVERY = 1
 FORGET_EVERY = 3600
 _DAY = 24 * 3600
@@ -40,7 +40,7 @@ class Breaker:
 
     Args:
         settings: as loaded.
-        disable: disables a channel.
+        switches: one for each kind.
         clock: gives unix seconds.
         new_id: gives an id that no other trip of any breaker has.
 
@@ -52,39 +52,52 @@ class Breaker:
         self,
         settings: BreakerSettings,
         *,
-        disable: Disable = disable_channel,
+        switches: Mapping[Kind, Switch] | None = None,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
         self._settings = settings
         self._clock = clock
-        try:
-            self.store = Store(settings.breaker_state, writable=True)
-        except RecordError as error:
-            raise SettingError(f"BREAKER_STATE: {error}") from None
-        self.record = Record(self.store)
+        switches = switches or default_switches()
+        self._parts = parts = Parts(settings, switches, clock)
+        self.store, self.record = parts.store, parts.record
+        self.database, self.board = parts.database, parts.board
         self.mode = ModeSwitch(settings.breaker_mode, settings.breaker_state / "mode")
-        self.database = Database(
-            settings.database,
-            statement_timeout=min(settings.db_statement_timeout, STATEMENT_TIMEOUT),
-            writable=True,
+        language = settings.monitor_lang
+        self.health = Health(
+            self.database, switches, _needed(settings), mode=self.mode, clock=clock
         )
-        self.health = Health(self.database, self.mode, clock)
-        self.trips = Trips(
-            self.database,
-            self.record,
+        self.keeper = Keeper(
+            parts.board,
+            parts.record,
+            parts.releases,
             mode=self.mode,
-            disable=disable,
-            language=settings.monitor_lang,
+            language=language,
+            clock=clock,
+        )
+        self.trips = Trips(
+            parts.board,
+            parts.record,
+            self.keeper,
+            _guards(settings),
+            mode=self.mode,
+            language=language,
             clock=clock,
             new_id=new_id,
         )
+        self._logs = self.database
+        if settings.log_sql_dsn is not None:
+            timeout = settings.db_statement_timeout
+            self._logs = Database(settings.log_database, statement_timeout=timeout)
+        self.confirmation = Confirmation(self._logs, parts.record, language=language, clock=clock)
         self.outbox: Outbox | None = None
         if settings.alertmanager_url is not None:
             source = str(settings.grafana_url) if settings.grafana_url is not None else None
             self.outbox = Outbox(self.store, str(settings.alertmanager_url), source, clock)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trips")
-        self._metrics = Metrics(self.record, self.mode)
+        self._metrics = Metrics(
+            self.record, self.mode, self.outbox.waiting if self.outbox is not None else None
+        )
 
     def app(self) -> Flask:
         """Make the WSGI application."""
@@ -102,6 +115,8 @@ class Breaker:
         if self.outbox is not None:
             jobs.every(POST_EVERY, self.outbox.post)
         jobs.every(CHECK_EVERY, self.health.check)
+        jobs.every(HOLD_EVERY, self.hold)
+        jobs.every(CONFIRM_EVERY, self.confirmation.look)
         jobs.every(FORGET_EVERY, self.forget)
         try:
             serve(
@@ -113,6 +128,14 @@ class Breaker:
         finally:
             jobs.stop()
             self.close()
+
+    def hold(self) -> None:
+        """Look at everything that is held.
+
+        Raises:
+            RecordError: the record cannot be read or written.
+        """
+        self.keeper.look_at_all(self._worker)
 
     def forget(self) -> None:
         """Delete what is older than the history.
@@ -128,8 +151,9 @@ class Breaker:
         self._worker.shutdown(cancel_futures=True)
         if self.outbox is not None:
             self.outbox.close()
-        self.database.close()
-        self.store.close()
+        if self._logs is not self.database:
+            self._logs.close()
+        self._parts.close()
 
     def _begin(self, jobs: Jobs, url: str) -> None:
         log.info("serving %s, mode %s, guarding %s", url, self.mode(), self.database.name)
@@ -142,12 +166,42 @@ class Breaker:
             ("Mode", str(self.mode())),
             ("Database", self.database.name),
             ("Held", ", ".join(f"{kind} {n}" for kind, n in self.record.held()) or "nothing"),
+            ("Protected", ", ".join(_protected(settings)) or "nothing"),
+            ("Trips allowed", f"{settings.breaker_max_trips_per_hour} an hour"),
+            *((f"Without {kind}s", why) for kind, why in self.health.without.items()),
             ("Record", f"{self.store.path}, {settings.breaker_history_days} days"),
             ("Outcomes go to", f"{url.host}:{url.port}" if url is not None else "the record only"),
         ]
         return Page(
             "New API Monitor: breaker",
-            "Disables a channel when an alert rule with an action fires.",
+            "Disables a channel or an API key when an alert rule with such an action fires.",
             facts,
             [("/metrics", "metrics"), ("/-/ready", "ready"), ("/-/healthy", "healthy")],
         )
+
+
+def _guards(settings: BreakerSettings) -> Guards:
+    return Guards(
+        Protected(
+            channels=settings.breaker_protected_channels,
+            api_keys=settings.breaker_protected_api_keys,
+            groups=settings.breaker_protected_groups,
+        ),
+        trips_per_hour=settings.breaker_max_trips_per_hour,
+        alert_age=settings.breaker_max_alert_age,
+    )
+
+
+def _protected(settings: BreakerSettings) -> list[str]:
+    return [
+        *(f"channel {name}" for name in settings.breaker_protected_channels),
+        *(f"API key {name}" for name in settings.breaker_protected_api_keys),
+        *(f"group {name}" for name in settings.breaker_protected_groups),
+    ]
+
+
+def _needed(settings: BreakerSettings) -> list[tuple[str, str]]:
+    """Give the columns without which what is protected could not be told."""
+    names = any(not name.isdigit() for name in settings.breaker_protected_channels)
+    needed = [("channels", "name")] if names else []
+    return [*needed, ("channels", "group")] if settings.breaker_protected_groups else needed

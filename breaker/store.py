@@ -8,8 +8,6 @@ from pathlib import Path
 
 FILE = "record.sqlite"
 
-_VERSION = 1
-
 _TABLES = """
 CREATE TABLE notifications (       -- every alert that arrived; repeats of one are one row
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -46,6 +44,30 @@ CREATE TABLE notices (             -- outcomes, to be posted to Alertmanager
 );
 CREATE INDEX notices_subject ON notices (subject, created_at);
 """
+
+_HOLDING = """
+ALTER TABLE trips ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE trips ADD COLUMN cause TEXT NOT NULL DEFAULT '';      -- the alert, as JSON
+ALTER TABLE trips ADD COLUMN heard_at INTEGER NOT NULL DEFAULT 0; -- the alert's last delivery
+ALTER TABLE trips ADD COLUMN held_at INTEGER;
+ALTER TABLE trips ADD COLUMN release_after INTEGER;               -- seconds
+ALTER TABLE trips ADD COLUMN doublings INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE trips ADD COLUMN released_at INTEGER;
+ALTER TABLE trips ADD COLUMN released_by TEXT;
+ALTER TABLE trips ADD COLUMN edited TEXT NOT NULL DEFAULT '';     -- State.edited, .tested_at
+ALTER TABLE trips ADD COLUMN tested_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE trips ADD COLUMN confirmed TEXT;                      -- what the log table said
+UPDATE trips SET heard_at = changed_at, held_at = CASE state WHEN 'held' THEN created_at END;
+CREATE INDEX trips_target ON trips (kind, kind_id, state);
+CREATE TABLE events (              -- what became of a trip, step by step; never changed
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    trip_id TEXT NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE INDEX events_trip ON events (trip_id, id);
+"""
+
+_STEPS = (_TABLES, _HOLDING)
+"""What makes each version of the file out of the one before."""
 
 
 class RecordError(Exception):
@@ -130,15 +152,17 @@ class Store:
 
     def _prepare(self, writable: bool) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > _VERSION:
+        if version > len(_STEPS):
             raise RecordError(f"{self.path} was written by a newer version")
         if not writable:
+            if version < len(_STEPS):
+                raise RecordError(f"{self.path} is of an older version, which the service updates")
             return
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
-        if version == 0:
+        for number, step in enumerate(_STEPS[version:], version + 1):
             self._connection.executescript(
-                f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;"
+                f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT;"
             )
 
     def _error(self, error: Exception) -> RecordError:

@@ -70,13 +70,19 @@ class Alert(BaseModel):
         name = self.annotation("name")
         return "" if name.startswith("<error expanding template") else name
 
+    def number(self, name: str) -> int | None:
+        """Give a label that holds an id, as channel_id; None where it is missing or no id."""
+        return _whole(self.label(name))
+
     @property
-    def channel_id(self) -> int | None:
-        """channels.id; None where the label is missing or no id."""
-        text = self.label("channel_id")
-        if not text.isascii() or not text.isdigit() or len(text) > 18:
-            return None
-        return int(text) or None
+    def release_after(self) -> int | None:
+        """Seconds after which the breaker lets go by itself; None for never."""
+        return _whole(self.label("release_after"))
+
+    @property
+    def override_for(self) -> int | None:
+        """Seconds for which a person's release counts; None for until the alert has ended."""
+        return _whole(self.label("override_for"))
 
     @property
     def value(self) -> float | None:
@@ -123,6 +129,12 @@ def parse(body: bytes) -> Webhook:
         where = ".".join(str(part) for part in first["loc"]) or "the body"
         line = f"not a webhook of Alertmanager (version 4): {where}: {first['msg']}"
         raise WebhookError(" ".join(line.split())) from None
+
+
+def _whole(text: str) -> int | None:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        return None
+    return int(text) or None
 
 
 def _number(text: str) -> float | None:

@@ -119,13 +119,13 @@ def _engine(url: URL, statement_timeout: float, writable: bool, options: dict[st
             "pool_pre_ping": True, "pool_recycle": 300,
         }  # fmt: skip
     if url.get_backend_name() == "mysql":
-        return _mysql(url, statement_timeout, common)
+        return _mysql(url, statement_timeout, writable, common)
     if url.get_backend_name() == "postgresql":
         return _postgresql(url, statement_timeout, common)
     return _sqlite(url, statement_timeout, writable, common)
 
 
-def _mysql(url: URL, statement_timeout: float, common: dict[str, Any]) -> Engine:
+def _mysql(url: URL, statement_timeout: float, writable: bool, common: dict[str, Any]) -> Engine:
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT,
         "read_timeout": statement_timeout + 5,
@@ -149,6 +149,9 @@ def _mysql(url: URL, statement_timeout: float, common: dict[str, Any]) -> Engine
             else:  # MySQL 5.7.8 and later; concerns SELECT alone
                 milliseconds = int(statement_timeout * 1000)
                 cursor.execute("SET SESSION max_execution_time = %s", (milliseconds,))
+            if writable:  # what a write waits for is a row lock, by default 50 s
+                seconds = max(1, int(statement_timeout))
+                cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", (seconds,))
 
     return engine
 

@@ -1,213 +1,170 @@
-"""The switch: takes a channel out of service as the gateway itself does, and looks whether it is.
+"""The switch: what taking a channel or an API key out of service has in common for both.
 
-Routing reads abilities.enabled or channels.status, by the gateway's mode: both are written.
-What may be written is in _CHANNELS and _ABILITIES alone: channels.status, channels.other_info and
-abilities.enabled (New API model/channel.go UpdateChannelStatus, model/ability.go).
+ChannelSwitch (newapi/switch_channel.py) and ApiKeySwitch (newapi/switch_key.py) write as the
+gateway itself does, each in one short transaction that changes nothing unless the row holds what
+it is expected to hold, and look afterwards whether it helped.
 """
 
-import json
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Protocol
 
-from sqlalchemy import BigInteger, Boolean, Connection, Text, column, select, table, update
+from sqlalchemy import Connection, Executable
+from sqlalchemy.sql import ClauseElement
 
-from newapi.database import Database, DatabaseError
+from newapi.database import Database
 from newapi.schema import Schema
 
 ENABLED = 1
 DISABLED_BY_HAND = 2
-"""channels.status that the gateway never turns back by itself, unlike 3 (New API
+"""The status that the gateway never turns back by itself, unlike a channel's 3 (New API
 service/channel.go ShouldEnableChannel)."""
+DISABLED_BY_GATEWAY = 3
+"""channels.status alone; tokens.status 3 means expired."""
 
 BREAKER_MARK = "newapi-breaker"
 """What the reason begins with when a breaker of this project disabled a channel."""
+RELEASE_MARK = f"{BREAKER_MARK} released"
+"""What it begins with when that breaker enabled it again."""
 
-_CHANNELS = table(
-    "channels",
-    column("id", BigInteger),
-    column("name", Text),
-    column("status", BigInteger),
-    column("other_info", Text),
-)
-_ABILITIES = table("abilities", column("channel_id", BigInteger), column("enabled", Boolean))
+NO_ROW = 0
+"""An id that no row has: ids begin with 1."""
+
+
+class Kind(StrEnum):
+    """What can be switched; label `kind` of newapi_breaker_held."""
+
+    CHANNEL = "channel"
+    API_KEY = "api_key"
 
 
 class NotVerifiedError(Exception):
-    """The write was done, or may have been, and the channel is not seen to be off; one line."""
+    """The write was done, or may have been, and it is not seen to have helped; one line."""
 
 
 @dataclass(frozen=True)
-class ChannelState:
-    """Whether a channel is in service, as both tables say."""
+class State:
+    """Whether a channel or an API key is in service, and who had a hand in it."""
 
     name: str
     status: int
-    """1 enabled, 2 disabled by hand, 3 by the gateway; 0 where the row holds NULL."""
-    reason: str | None
+    """1 enabled, 2 disabled by hand; 0 where the row holds NULL."""
+    groups: tuple[str, ...] | None = None
+    """The groups that it serves or belongs to; None where they cannot be seen."""
+    reason: str | None = None
     """other_info.status_reason, empty where none is given; None where the gateway keeps none."""
-    abilities: int
-    """Rows of abilities, one for each group and model."""
-    enabled_abilities: int
+    reason_time: int | None = None
+    """other_info.status_time, unix seconds; None where none is given."""
+    abilities: int = 0
+    """A channel's rows of abilities, one for each group and model; an API key has none."""
+    enabled_abilities: int = 0
+    edited: str = ""
+    """Changes when somebody saves the gateway's edit form with other values."""
+    tested_at: int = 0
+    """When the gateway last tested the channel, unix seconds; 0 where this cannot be seen."""
 
     @property
     def off(self) -> bool:
-        """Whether no mode of routing chooses this channel."""
+        """Whether no mode of routing chooses it."""
         return self.status != ENABLED and self.enabled_abilities == 0
 
     @property
     def by_breaker(self) -> bool:
-        """Whether a breaker of this project gave the reason."""
-        return (self.reason or "").startswith(f"{BREAKER_MARK} ")
+        """Whether a breaker of this project gave the reason, in order to disable it."""
+        reason = self.reason or ""
+        return reason.startswith(f"{BREAKER_MARK} ") and not reason.startswith(RELEASE_MARK)
 
 
 class Result(StrEnum):
-    """What disabling a channel came to."""
+    """What a write came to."""
 
-    DISABLED = "disabled"
-    ALREADY_DISABLED = "already_disabled"
+    DONE = "done"
+    UNTOUCHED = "untouched"
+    """The row did not hold what was expected; nothing was written."""
     NOT_FOUND = "not_found"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What disabling a channel came to, and the channel as found: afterwards, or untouched."""
+    """What a write came to, and the state as found: afterwards, or untouched."""
 
     result: Result
-    channel: ChannelState | None
+    state: State | None
 
 
-def require_columns(schema: Schema) -> None:
-    """Refuse a database in which a channel cannot be disabled.
+class Switch(Protocol):
+    """Switches one kind of thing; each method may raise DatabaseError, and then wrote nothing."""
 
-    Raises:
-        DatabaseError: a column is missing or not granted.
-    """
-    schema.require("channels", "id", "status")
-    schema.require("abilities", "channel_id", "enabled")
+    @property
+    def kind(self) -> Kind:
+        """What it switches."""
 
+    def require(self, schema: Schema) -> None:
+        """Refuse a database whose columns do not allow it (DatabaseError names the column)."""
 
-def read_channel(database: Database, schema: Schema, channel_id: int) -> ChannelState | None:
-    """Look at a channel; None where there is no such channel.
+    def read(self, database: Database, schema: Schema, number: int) -> State | None:
+        """Look at one; None where there is none of that id."""
 
-    Raises:
-        DatabaseError: the database does not answer, or a column is missing or not granted.
-    """
-    require_columns(schema)
-    with database.connect() as connection:
-        return _read(connection, schema, channel_id)
+    def disable(
+        self, database: Database, schema: Schema, number: int, reason: str, now: int
+    ) -> Outcome:
+        """Disable one that is enabled, and verify it.
 
+        Args:
+            database: opened writable.
+            schema: its columns.
+            number: its id.
+            reason: for other_info, which New API shows to its administrators.
+            now: unix seconds, for other_info.
 
-def disable_channel(
-    database: Database, schema: Schema, channel_id: int, reason: str, now: int
-) -> Outcome:
-    """Disable a channel that is enabled, in one short transaction, and verify it.
+        Raises:
+            NotVerifiedError: it is in service after the write was committed, or the connection
+                was lost at that moment.
+        """
 
-    Args:
-        database: opened writable.
-        schema: its columns.
-        channel_id: channels.id.
-        reason: for other_info, which New API shows to its administrators.
-        now: unix seconds, for other_info.
+    def set_again(
+        self, database: Database, schema: Schema, number: int, seen: State, reason: str, now: int
+    ) -> Outcome:
+        """Disable one that was put back into service, unless its status is not `seen`'s any more.
 
-    Raises:
-        DatabaseError: the database does not answer, or a column is missing or not granted;
-            nothing was written.
-        NotVerifiedError: the channel is in service after the write was committed, or the
-            connection was lost at that moment.
-    """
-    require_columns(schema)
-    written = False
-    try:
-        with database.begin() as connection:
-            if not _switch_off(connection, schema, channel_id, reason, now):
-                return _untouched(_read(connection, schema, channel_id), channel_id)
-            written = True
-        channel = read_channel(database, schema, channel_id)
-    except DatabaseError as error:
-        if not written:
-            raise
-        raise NotVerifiedError(f"the write may have been done: {error}") from None
-    if channel is not None and not channel.off:
-        raise NotVerifiedError(in_service(channel, channel_id))
-    return Outcome(Result.DISABLED, channel)
+        Raises:
+            NotVerifiedError: as disable().
+        """
 
+    def release(
+        self, database: Database, schema: Schema, number: int, mark: str, reason: str, now: int
+    ) -> Outcome:
+        """Enable one whose status is 2 and whose reason, where there is one, begins with `mark`.
 
-def in_service(channel: ChannelState, channel_id: int) -> str:
-    """Say in one line what both tables say of a channel that should be off."""
-    return (
-        f"channel {channel_id} is still in service: its status is {channel.status}, and "
-        f"{channel.enabled_abilities} of its {channel.abilities} abilities are enabled"
-    )
+        Raises:
+            NotVerifiedError: it is not wholly in service after the write was committed.
+        """
+
+    def sole(self, database: Database, schema: Schema, number: int) -> list[tuple[str, str]]:
+        """Give each (group, model) that nothing but this one serves, in order."""
+
+    def statements(self, schema: Schema) -> Sequence[Executable]:
+        """Give every statement that may write, as it is run."""
+
+    def rehearse(self, connection: Connection, schema: Schema) -> None:
+        """Run each of statements() on a row that does not exist: the account may, or it fails."""
 
 
-def _switch_off(
-    connection: Connection, schema: Schema, channel_id: int, reason: str, now: int
-) -> bool:
-    """Write both tables unless the channel is not enabled; tell whether it was written."""
-    chosen = _CHANNELS.c.id == channel_id
-    # This statement comes first: it locks the row, so that nothing is lost of the other_info that
-    # is read after it, and no SELECT ... FOR UPDATE is needed, whose grants differ.
-    switched = connection.execute(
-        update(_CHANNELS)
-        .where(chosen, _CHANNELS.c.status == ENABLED)
-        .values(status=DISABLED_BY_HAND)
-    )
-    if switched.rowcount == 0:
-        return False
-    if schema.has("channels", "other_info"):
-        info = connection.execute(select(_CHANNELS.c.other_info).where(chosen)).scalar()
-        connection.execute(
-            update(_CHANNELS).where(chosen).values(other_info=_merged(info, reason, now))
-        )
-    connection.execute(
-        update(_ABILITIES).where(_ABILITIES.c.channel_id == channel_id).values(enabled=False)
-    )
-    return True
+def as_text(statement: Executable, connection: Connection) -> str:
+    """Give a statement as this database gets it, on one line, with places for its values."""
+    if not isinstance(statement, ClauseElement):
+        raise TypeError(f"{statement!r} has no text")
+    return " ".join(str(statement.compile(dialect=connection.dialect)).split())
 
 
-def _untouched(channel: ChannelState | None, channel_id: int) -> Outcome:
-    if channel is None:
-        return Outcome(Result.NOT_FOUND, None)
-    if channel.status == ENABLED:  # it was enabled between the two statements: try again later
-        raise NotVerifiedError(in_service(channel, channel_id))
-    return Outcome(Result.ALREADY_DISABLED, channel)
+def fingerprint(values: Sequence[object]) -> str:
+    """Give a short text that is another one when a value is another one."""
+    return hashlib.sha256(repr(list(values)).encode()).hexdigest()[:16]
 
 
-def _read(connection: Connection, schema: Schema, channel_id: int) -> ChannelState | None:
-    wanted = [_CHANNELS.c[c] for c in ("status", "name", "other_info") if schema.has("channels", c)]
-    chosen = select(*wanted).where(_CHANNELS.c.id == channel_id)
-    found = connection.execute(chosen).mappings().first()
-    if found is None:
-        return None
-    rows = connection.execute(
-        select(_ABILITIES.c.enabled).where(_ABILITIES.c.channel_id == channel_id)
-    )
-    enabled = [bool(value) for value in rows.scalars()]
-    reason = None
-    if "other_info" in found:
-        reason = str(_object(found["other_info"]).get("status_reason") or "")
-    return ChannelState(
-        name=str(found.get("name") or ""),
-        status=int(found["status"] or 0),
-        reason=reason,
-        abilities=len(enabled),
-        enabled_abilities=sum(enabled),
-    )
-
-
-def _merged(info: str | None, reason: str, now: int) -> str:
-    """Add our reason to other_info; of what is no JSON object nothing can be kept."""
-    ours: dict[str, Any] = {"status_reason": reason, "status_time": now}
-    try:
-        return json.dumps(_object(info) | ours, allow_nan=False)
-    except (ValueError, RecursionError):  # NaN and the like, which the gateway's reader refuses
-        return json.dumps(ours)
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    try:
-        value = json.loads(text or "{}")
-    except (ValueError, TypeError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+def groups_of(text: object) -> tuple[str, ...]:
+    """Read a column `group`, which for a channel holds a list with commas."""
+    names = (name.strip() for name in str(text or "").split(","))
+    return tuple(name for name in names if name)

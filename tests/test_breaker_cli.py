@@ -17,9 +17,9 @@ from breaker.cli import main
 from breaker.record import Record
 from breaker.store import Store
 from newapi.schema import Flavour
+from tests.breaker import BEARER, NOW, OFF, TOKEN
 from tests.programs import Breaker
 from tests.servers import Alertmanager, MariaDB, wait_until
-from tests.test_breaker_app import BEARER, NOW, OFF, TOKEN
 from tests.test_breaker_notice import CONFIG, TRIPPED
 from tests.test_breaker_record import RECORDED
 from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, make_alert, raw_alert, webhook

@@ -12,8 +12,7 @@ import pytest
 from breaker.serve import Breaker
 from breaker.settings import BreakerSettings
 from newapi.schema import Flavour
-from tests.test_breaker_app import BEARER, OFF, ON, TOKEN, Bench
-from tests.test_breaker_notice import Clock
+from tests.breaker import BEARER, OFF, ON, TOKEN, Bench, Clock
 from tests.test_breaker_webhook import raw_alert, webhook
 from tests.test_switch import add_channel, make_gateway, tables
 
@@ -22,26 +21,30 @@ PROGRAM = """
 import json, os, signal, sys
 from breaker.serve import Breaker
 from breaker.settings import BreakerSettings
-from newapi.switch import disable_channel
+from newapi.switch import Kind
+from newapi.switch_channel import ChannelSwitch
+from newapi.switch_key import ApiKeySwitch
 from service.settings import load
 
 def kill(*args, **more):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def disable(*args):
-    if point == "write":
-        kill()
-    outcome = disable_channel(*args)
-    if point == "result":
-        kill()
-    return outcome
+class Killing(ChannelSwitch):
+    def disable(self, *args):
+        if point == "write":
+            kill()
+        outcome = super().disable(*args)
+        if point == "result":
+            kill()
+        return outcome
 
 point, headers, body = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
-breaker = Breaker(load(BreakerSettings), disable=disable)
+switches = {Kind.CHANNEL: Killing(), Kind.API_KEY: ApiKeySwitch()}
+breaker = Breaker(load(BreakerSettings), switches=switches)
 if point == "look":
-    breaker.trips._database.connect = kill
+    breaker.database.connect = kill
 if point == "intent":
-    breaker.record.move_trip = kill
+    breaker.record.incidents.move = kill
 answer = breaker.app().test_client().post("/alerts", headers=headers, json=body)
 if point == "answer":
     kill()

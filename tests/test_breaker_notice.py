@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from breaker.decision import Decision, Reason, Result
+from breaker.decision import Decision, Reason, Result, Target
 from breaker.notice import compose
 from breaker.outbox import Outbox
 from breaker.record import Record
 from breaker.store import Store
 from breaker.texts import TEXTS
 from newapi.database import Fault
+from newapi.switch import Kind
+from tests.breaker import Clock
 from tests.servers import Alertmanager, free_port
 from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, make_alert
 
@@ -20,17 +22,8 @@ CONFIG = """
 route: {receiver: nobody}
 receivers: [{name: nobody}]
 """
+CHANNEL = Target(Kind.CHANNEL, 7)
 TRIPPED = Decision(Result.TRIPPED, trip_id="0a1b2c3d")
-
-
-class Clock:
-    """A clock that stands until it is set."""
-
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -47,6 +40,7 @@ def test_a_trip_is_told_with_what_to_know() -> None:
         "alertname": "NewAPIBreakerTripped",
         "rule": "budget",
         "type": "token_usage",
+        "scope": "channel",
         "target": "7",
         "channel_id": "7",
         "trip_id": "0a1b2c3d",
@@ -73,7 +67,7 @@ def test_a_dry_run_says_what_would_have_been_done() -> None:
     notice = compose(make_alert(), Decision(Result.WOULD_TRIP, trip_id="x"), "", "en")
     assert notice is not None
     assert notice.annotations["summary"].startswith(
-        "Dry run: channel #7 would have been disabled by rule budget: "
+        "Channel #7 would have been disabled by rule budget: "
     )
     assert "undo" not in notice.annotations
 
@@ -86,7 +80,7 @@ def test_a_dry_run_says_what_would_have_been_done() -> None:
 def test_each_reason_has_words(language: str, result: Result, reason: str) -> None:
     decision = Decision(result, reason, "the detail", "x")
     notice = compose(make_alert(), decision, "name", "zh" if language == "zh" else "en")
-    if reason in {Reason.OFF, Reason.OTHER_BREAKER}:
+    if reason in {Reason.OFF, Reason.OTHER_TRIP, Reason.OVERRIDDEN}:
         assert notice is None
         return
     assert notice is not None
@@ -105,14 +99,14 @@ def test_an_alert_without_numbers_is_told_without() -> None:
     notice = compose(alert, Decision(Result.REFUSED, Reason.BAD_ALERT), "", "en")
     assert notice is not None
     assert notice.annotations["summary"] == (
-        "Channel #x was not disabled by rule budget: the alert names no channel."
+        "Channel #x was not disabled by rule budget: the alert does not say which one."
     )
 
 
 def test_a_notice_lives_five_minutes_from_its_arrival(store: Store) -> None:
     clock = Clock(1_800_000_000)
     record = Record(store)
-    record.open_trip("0a1b2c3d", make_alert(), int(clock.now))
+    record.incidents.open("0a1b2c3d", make_alert(), CHANNEL, int(clock.now), 0)
     notice = compose(make_alert(), TRIPPED, "OpenAI main", "en")
     record.add(make_alert(), TRIPPED, int(clock.now), notice=notice)
     posted: list[tuple[float, str]] = []

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from breaker.decision import Decision, Reason, Result, TripState
+from breaker.decision import SETTLED, Decision, Reason, Result, Target, TripState
+from breaker.incidents import Change
 from breaker.notice import compose
 from breaker.record import Record
 from breaker.store import FILE, RecordError, Store
+from newapi.switch import Kind
 from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, make_alert
 
 RECORDED = Decision(Result.RECORDED)
 TRIPPED = Decision(Result.TRIPPED, trip_id="t1")
+CHANNEL = Target(Kind.CHANNEL, 7)
+HELD = Change("t1", TripState.HELD)
 
 
 @pytest.fixture
@@ -84,30 +88,33 @@ def test_a_new_result_is_a_new_row_and_failures_are_one(record: Record) -> None:
 
 def test_trips_move_and_their_alerts_end(record: Record) -> None:
     alert = make_alert()
-    assert record.last_trip("budget", "7") is None
-    assert record.open_trip("t1", alert, 1).state is TripState.PENDING
-    record.move_trip("t1", TripState.WRITING, 2)
+    trips = record.incidents
+    assert trips.last("budget", "7") is None
+    assert trips.open("t1", alert, CHANNEL, 1, 0).state is TripState.PENDING
+    trips.move(Change("t1", TripState.WRITING), 2)
     assert record.held() == []
-    record.add(alert, TRIPPED, 3, state=TripState.HELD)
-    assert record.held() == [("channel", 7)]
-    trip = record.last_trip("budget", "7")
+    record.add(alert, TRIPPED, 3, change=HELD)
+    assert record.held() == [CHANNEL]
+    trip = trips.last("budget", "7")
     assert trip is not None
-    assert (trip.id, trip.state, trip.ended) == ("t1", TripState.HELD, False)
+    assert (trip.id, trip.state, trip.over(3)) == ("t1", TripState.HELD, False)
     record.end(make_alert(status="resolved"), 4)
-    trip = record.last_trip("budget", "7")
+    trip = trips.last("budget", "7")
     assert trip is not None
-    assert (trip.state, trip.ended) == (TripState.HELD, True)
-    assert record.last_trip("budget", "8") is None
-    assert record.last_trip("other", "7") is None
+    assert (trip.state, trip.over(4), trip.over(4 + SETTLED)) == (TripState.HELD, False, True)
+    assert trips.last("budget", "8") is None
+    assert trips.last("other", "7") is None
+    events = [(event.at, event.event) for event in trips.events(["t1"])]
+    assert events == [(1, "pending"), (2, "writing"), (3, "held")]
 
 
 def test_a_told_alert_ends_no_trip(record: Record) -> None:
-    record.open_trip("t1", make_alert(), 1)
+    record.incidents.open("t1", make_alert(), CHANNEL, 1, 0)
     told = {name: value for name, value in TRIP_LABELS.items() if name != "purpose"}
     record.end(make_alert(told, status="resolved"), 2)
-    trip = record.last_trip("budget", "7")
+    trip = record.incidents.last("budget", "7")
     assert trip is not None
-    assert not trip.ended
+    assert trip.ended_at is None
 
 
 def test_what_is_old_is_forgotten_but_not_what_is_held(record: Record, store: Store) -> None:
@@ -115,14 +122,14 @@ def test_what_is_old_is_forgotten_but_not_what_is_held(record: Record, store: St
         labels = TRIP_LABELS | {"target": str(number), "channel_id": str(number)}
         alert = make_alert(labels)
         decision = Decision(Result.TRIPPED, trip_id=f"t{number}")
-        record.open_trip(f"t{number}", alert, number)
+        record.incidents.open(f"t{number}", alert, Target(Kind.CHANNEL, number), number, 0)
         state = TripState.HELD if number == 1 else TripState.NOTHING
         notice = compose(alert, decision, "", "en")
-        record.add(alert, decision, number, state=state, notice=notice)
+        record.add(alert, decision, number, change=Change(f"t{number}", state), notice=notice)
     record.forget(4)
     assert [row.target for row in record.notifications(10)] == ["5", "4"]
-    assert record.held() == [("channel", 1)]
-    assert record.last_trip("budget", "2") is None
+    assert record.held() == [Target(Kind.CHANNEL, 1)]
+    assert record.incidents.last("budget", "2") is None
     assert len(store.read("SELECT id FROM notices")) == 2
     assert record.totals() == {("tripped", ""): 5}
     # An id stands for one notification only, also after the newest was forgotten.
@@ -155,8 +162,8 @@ def test_filters(record: Record) -> None:
 def test_a_restart_keeps_all_of_it(tmp_path: Path) -> None:
     first = Store(tmp_path, writable=True)
     record = Record(first)
-    record.open_trip("t1", make_alert(), 1)
-    record.add(make_alert(), TRIPPED, 1, state=TripState.HELD)
+    record.incidents.open("t1", make_alert(), CHANNEL, 1, 0)
+    record.add(make_alert(), TRIPPED, 1, change=HELD)
     before = record.notifications(10), record.totals(), record.held()
     first.close()
     for writable in (True, False):
@@ -167,12 +174,12 @@ def test_a_restart_keeps_all_of_it(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_nothing_half_done(record: Record, store: Store) -> None:
-    record.open_trip("t1", make_alert(), 1)
+    record.incidents.open("t1", make_alert(), CHANNEL, 1, 0)
     with store.transaction() as connection:
         connection.execute("ALTER TABLE notices RENAME TO hidden")
     notice = compose(make_alert(), TRIPPED, "", "en")
     with pytest.raises(RecordError, match="no such table: notices"):
-        record.add(make_alert(), TRIPPED, 2, state=TripState.HELD, notice=notice)
+        record.add(make_alert(), TRIPPED, 2, change=HELD, notice=notice)
     assert (record.held(), record.notifications(9), record.totals()) == ([], [], {})
 
 

@@ -79,7 +79,7 @@ def test_what_rules_say_is_read() -> None:
     assert alert.firing
     assert alert.for_breaker
     assert (alert.rule, alert.target, alert.action) == ("budget", "7", "disable_channel")
-    assert (alert.channel_id, alert.name) == (7, "OpenAI main")
+    assert (alert.number("channel_id"), alert.name) == (7, "OpenAI main")
     assert (alert.value, alert.threshold, alert.evaluated_at) == (120_000, 100_000, 1_800_000_000)
     assert alert.starts_at.timestamp() == pytest.approx(1_800_000_000.123456)
     assert len(alert.key) == 16
@@ -94,7 +94,7 @@ def test_what_is_missing_or_odd_does_not_matter() -> None:
     raw = raw_alert({}, value="+Inf")
     del raw["annotations"]["threshold"], raw["fingerprint"]
     alert = parse(json.dumps(webhook(raw)).encode()).alerts[0]
-    assert (alert.rule, alert.target, alert.channel_id) == ("", "", None)
+    assert (alert.rule, alert.target, alert.number("channel_id")) == ("", "", None)
     assert not alert.for_breaker
     assert (alert.value, alert.threshold) == (None, None)
     assert len(alert.key) == 16
@@ -109,7 +109,7 @@ def test_a_name_that_prometheus_did_not_find_is_none() -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-7", "7.0", " 7", "٧", "1e3", "9" * 30, "7 OR 1=1"])
 def test_only_a_positive_number_is_a_channel(text: str) -> None:
-    assert make_alert(TRIP_LABELS | {"channel_id": text}).channel_id is None
+    assert make_alert(TRIP_LABELS | {"channel_id": text}).number("channel_id") is None
 
 
 def test_long_texts_are_cut() -> None:

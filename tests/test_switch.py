@@ -11,23 +11,21 @@ from demo.schema import create
 from newapi.database import Database, DatabaseError, Fault
 from newapi.dsn import parse_dsn
 from newapi.schema import Flavour, Schema, inspect
-from newapi.switch import (
-    NotVerifiedError,
-    Outcome,
-    Result,
-    disable_channel,
-    read_channel,
-)
+from newapi.switch import NotVerifiedError, Outcome, Result
+from newapi.switch_channel import ChannelSwitch
+from tests.gateway import put
 from tests.servers import MariaDB, Postgres
 
 NOW = 1_800_000_000
 REASON = "newapi-breaker 0a1b2c3d: rule budget"
 GROUPS = ("default", "vip")
 MODELS = ("gpt-4o", "claude-3")
+CHANNELS = ChannelSwitch()
 
 _CHANNELS = table(
     "channels", *map(column, ("id", "key", "name", "status", "group", "models", "other_info"))
 )
+_TOKENS = table("tokens", column("id"), column("status"))
 _ABILITIES = table(
     "abilities", column("group"), column("model"), column("channel_id"), column("enabled", Boolean)
 )
@@ -70,6 +68,19 @@ def add_channel(
         )
 
 
+def add_key(database: Database, number: int, **more: object) -> None:
+    """Add an API key of the group vip."""
+    row = {"id": number, "user_id": 1, "key": f"k{number}", "name": f"key-{number}", "status": 1}
+    put(database, "tokens", row | {"group": "vip"} | more)
+
+
+def key_status(database: Database, number: int) -> int:
+    """Read the status of an API key."""
+    with database.connect() as connection:
+        found = connection.execute(select(_TOKENS.c.status).where(_TOKENS.c.id == number))
+        return int(found.scalar_one())
+
+
 def enable(database: Database, number: int) -> None:
     """Enable a channel as a person does in the gateway."""
     with database.begin() as connection:
@@ -99,7 +110,7 @@ def schema_of(database: Database) -> Schema:
 
 
 def disable(database: Database, number: int) -> Outcome:
-    return disable_channel(database, schema_of(database), number, REASON, NOW)
+    return CHANNELS.disable(database, schema_of(database), number, REASON, NOW)
 
 
 def test_both_tables_are_written_and_no_other_channel(gateway_url: str) -> None:
@@ -107,11 +118,11 @@ def test_both_tables_are_written_and_no_other_channel(gateway_url: str) -> None:
     add_channel(database, 7, other_info='{"status_reason": "old", "kept": [1, "你好"]}')
     add_channel(database, 8)
     outcome = disable(database, 7)
-    assert outcome.result is Result.DISABLED
-    assert outcome.channel is not None
-    assert outcome.channel.off
-    assert outcome.channel.by_breaker
-    assert (outcome.channel.name, outcome.channel.abilities) == ("channel-7", 4)
+    assert outcome.result is Result.DONE
+    assert outcome.state is not None
+    assert outcome.state.off
+    assert outcome.state.by_breaker
+    assert (outcome.state.name, outcome.state.abilities) == ("channel-7", 4)
     status, other_info, enabled = tables(database, 7)
     assert (status, enabled) == (2, [False] * 4)
     assert json.loads(other_info or "") == {
@@ -125,11 +136,11 @@ def test_one_api_keeps_no_reason(gateway_url: str) -> None:
     database = make_gateway(gateway_url, Flavour.ONE_API)
     add_channel(database, 7)
     outcome = disable(database, 7)
-    assert outcome.result is Result.DISABLED
-    assert outcome.channel is not None
-    assert outcome.channel.reason is None
+    assert outcome.result is Result.DONE
+    assert outcome.state is not None
+    assert outcome.state.reason is None
     assert tables(database, 7) == (2, None, [False] * 4)
-    assert disable(database, 7).result is Result.ALREADY_DISABLED
+    assert disable(database, 7).result is Result.UNTOUCHED
     database.close()
 
 
@@ -139,7 +150,7 @@ def test_other_info_that_is_no_object_is_replaced(gateway_url: str) -> None:
     for number, info in enumerate(broken, 1):
         add_channel(database, number, other_info=info)
     for number in range(1, len(broken) + 1):
-        assert disable(database, number).result is Result.DISABLED
+        assert disable(database, number).result is Result.DONE
         ours = {"status_reason": REASON, "status_time": NOW}
         assert json.loads(tables(database, number).other_info or "") == ours
     database.close()
@@ -153,10 +164,10 @@ def test_a_channel_that_is_off_is_left_as_it_is(gateway_url: str) -> None:
         add_channel(database, number, status=min(number, 3), other_info=info)
         before = tables(database, number)
         outcome = disable(database, number)
-        assert outcome.result is Result.ALREADY_DISABLED
-        assert outcome.channel is not None
-        assert (outcome.channel.status, outcome.channel.reason) == (min(number, 3), reason)
-        assert outcome.channel.by_breaker is (number == 4)
+        assert outcome.result is Result.UNTOUCHED
+        assert outcome.state is not None
+        assert (outcome.state.status, outcome.state.reason) == (min(number, 3), reason)
+        assert outcome.state.by_breaker is (number == 4)
         assert tables(database, number) == before
     assert disable(database, 99) == Outcome(Result.NOT_FOUND, None)
     database.close()
@@ -173,7 +184,7 @@ def test_of_two_at_once_one_disables(gateway_url: str) -> None:
         def race(name: str, number: int = number, start: threading.Barrier = start) -> None:
             own = Database(parse_dsn(gateway_url), statement_timeout=5, writable=True)
             start.wait()
-            outcomes.append((name, disable_channel(own, schema, number, name, NOW)))
+            outcomes.append((name, CHANNELS.disable(own, schema, number, name, NOW)))
             own.close()
 
         threads = [threading.Thread(target=race, args=(name,)) for name in ("a", "b")]
@@ -182,11 +193,11 @@ def test_of_two_at_once_one_disables(gateway_url: str) -> None:
         for thread in threads:
             thread.join()
         (first, one), (_, other) = sorted(
-            outcomes[-2:], key=lambda o: o[1].result == Result.ALREADY_DISABLED
+            outcomes[-2:], key=lambda o: o[1].result == Result.UNTOUCHED
         )
-        assert (one.result, other.result) == (Result.DISABLED, Result.ALREADY_DISABLED)
-        assert other.channel is not None
-        assert other.channel.reason == first
+        assert (one.result, other.result) == (Result.DONE, Result.UNTOUCHED)
+        assert other.state is not None
+        assert other.state.reason == first
     database.close()
 
 
@@ -199,7 +210,7 @@ def test_a_locked_row_is_not_waited_for(gateway_url: str) -> None:
     with database.begin() as connection:
         connection.execute(_CHANNELS.update().where(_CHANNELS.c.id == 7).values(name="edited"))
         with pytest.raises(DatabaseError) as caught:
-            disable_channel(hasty, schema, 7, REASON, NOW)
+            CHANNELS.disable(hasty, schema, 7, REASON, NOW)
     assert caught.value.fault is Fault.TIMEOUT
     assert tables(database, 7) == (1, None, [True] * 4)
     hasty.close()
@@ -212,7 +223,7 @@ def test_columns_that_are_missing_are_named(gateway_url: str) -> None:
     for name, absent in (("channels", "status"), ("abilities", "enabled")):
         columns = dict(schema.columns) | {name: schema.columns[name] - {absent}}
         with pytest.raises(DatabaseError, match=f"{name}.{absent} is missing or not granted"):
-            disable_channel(database, Schema(columns), 7, REASON, NOW)
+            CHANNELS.disable(database, Schema(columns), 7, REASON, NOW)
     database.close()
 
 
@@ -241,7 +252,7 @@ def test_the_account_needs_no_more_than_the_columns_it_writes(
     )
     url = parse_dsn(gateway_url).set(username=user, password="only-for-tests")
     own = Database(url, statement_timeout=5, writable=True)
-    assert disable(own, 7).result is Result.DISABLED
+    assert disable(own, 7).result is Result.DONE
     assert tables(database, 7)[::2] == (2, [False] * 4)
     with pytest.raises(DatabaseError) as caught, own.connect() as connection:
         connection.execute(select(_CHANNELS.c.key))
@@ -266,7 +277,7 @@ def test_a_write_that_did_not_help_is_an_error_of_its_own(gateway_url: str) -> N
     assert str(caught.value) == (
         "channel 7 is still in service: its status is 2, and 2 of its 4 abilities are enabled"
     )
-    channel = read_channel(database, schema_of(database), 7)
+    channel = CHANNELS.read(database, schema_of(database), 7)
     assert channel is not None
     assert not channel.off
     database.close()

@@ -1,0 +1,115 @@
+"""Letting go of what is held: by command, or by time with back-off."""
+
+import logging
+from collections.abc import Callable
+
+from breaker.decision import Decision, Release, Result, Trip, TripState, released_reason
+from breaker.holding import Undone, look
+from breaker.incidents import Change
+from breaker.notice import compose, read_cause
+from breaker.record import Record
+from breaker.settings import Language
+from breaker.switchboard import Switchboard
+from newapi.switch import ENABLED, State
+from newapi.switch import Result as Switched
+
+log = logging.getLogger(__name__)
+
+LONGEST = 24 * 3600
+"""Seconds up to which release_after is doubled."""
+
+_QUIET = 3600
+"""Seconds after a release by timer, or as long as the trip was held where that is longer, after
+which a new trip begins without doublings."""
+
+
+def hold_for(release_after: int, doublings: int) -> int:
+    """Give the seconds for which something is held: doubled with each trip in a row, and capped."""
+    longest = max(release_after, LONGEST)
+    return min(release_after << min(doublings, 32), longest)
+
+
+def due_at(trip: Trip) -> int | None:
+    """Give when a trip is released by itself, unix seconds; None for never."""
+    if trip.held_at is None or trip.release_after is None:
+        return None
+    return trip.held_at + hold_for(trip.release_after, trip.doublings)
+
+
+def doublings_after(last: Trip | None, now: float) -> int:
+    """Give how often release_after is doubled for a trip that follows another one."""
+    if last is None or last.released_by is not Release.TIMER or last.released_at is None:
+        return 0
+    held = last.released_at - (last.held_at or last.released_at)
+    return last.doublings + 1 if now - last.released_at <= max(held, _QUIET) else 0
+
+
+class Releases:
+    """Enables what is held, in steps that a crash does not tear apart.
+
+    Args:
+        board: the gateway.
+        record: what was decided before.
+        language: of the notices.
+        clock: gives unix seconds.
+    """
+
+    def __init__(
+        self,
+        board: Switchboard,
+        record: Record,
+        *,
+        language: Language,
+        clock: Callable[[], float],
+    ) -> None:
+        self._board = board
+        self._record = record
+        self._incidents = record.incidents
+        self._language = language
+        self._clock = clock
+
+    def release(self, trip: Trip, by: Release) -> Release:
+        """Enable what a trip holds.
+
+        Returns:
+            How it came to be released: TAKEN_OVER or GONE where there was nothing to enable.
+
+        Raises:
+            DatabaseError: the gateway's database does not answer; finish() goes on with it.
+            NotVerifiedError: it is not seen to be in service; the same.
+            RecordError: the record cannot be written.
+        """
+        begun = Change(trip.id, TripState.RELEASING, f"by {by}", {"released_by": by})
+        self._incidents.move(begun, int(self._clock()))
+        return self._finish(trip, by)
+
+    def finish(self, trip: Trip) -> Release:
+        """Go on with a release that was begun; as release()."""
+        return self._finish(trip, trip.released_by or Release.COMMAND)
+
+    def drop(self, trip: Trip, by: Release, state: State | None) -> None:
+        """Record that a trip is no longer held, without a write: somebody else saw to that."""
+        now = int(self._clock())
+        detail = "" if state is None else f"status {state.status}"
+        decision = Decision(Result.RELEASED, by, detail, trip.id)
+        change = Change(trip.id, TripState.RELEASED, f"{by} {detail}".strip(), {"released_by": by})
+        name = state.name if state is not None else trip.name
+        notice = compose(read_cause(trip), decision, name, self._language)
+        self._record.note(decision, now, change=change, notice=notice)
+        log.warning("%s %d: released (%s), trip %s", *trip.target, by, trip.id)
+
+    def _finish(self, trip: Trip, by: Release) -> Release:
+        now = int(self._clock())
+        state = self._board.read(trip.target)
+        if state is not None and state.status != ENABLED:
+            undone = look(state, trip, tests_enable=False)
+            if undone in {Undone.GATEWAY_DISABLED, Undone.REASON}:
+                self._board.set_again(trip.target, state, trip.mark, now)
+            outcome = self._board.release(trip.target, trip.mark, released_reason(trip.id, by), now)
+            state = outcome.state
+            if outcome.result is Switched.UNTOUCHED and state is not None:
+                by = by if state.status == ENABLED else Release.TAKEN_OVER
+        if state is None:
+            by = Release.GONE
+        self.drop(trip, by, state)
+        return by
