@@ -6,10 +6,8 @@ from breaker.decision import (
     ACTIONS,
     Decision,
     Reason,
-    Release,
     Result,
     Trip,
-    TripState,
     target_of,
 )
 from breaker.settings import Language
@@ -35,7 +33,7 @@ _ALERTNAMES = {
 _ALWAYS = {TRIPPED, f"{PREFIX}WouldTrip", f"{PREFIX}Released", f"{PREFIX}Test"}
 """What is told each time it happens; of the others once an hour is enough."""
 
-_SILENT = {Reason.OFF, Reason.OTHER_TRIP, Reason.OVERRIDDEN, Release.COMMAND}
+_SILENT = {Reason.OFF, Reason.OTHER_TRIP, Reason.OVERRIDDEN}
 """Outcomes that nobody needs to hear of: somebody wanted it, or it was told already."""
 
 _UNITS = {"token_usage": " tokens", "error_rate": "%", "request_spike": "%", "latency": " s"}
@@ -153,14 +151,6 @@ def read_cause(trip: Trip) -> Alert:
     return Alert.model_validate(
         {"status": "firing", "labels": labels, "startsAt": "1970-01-01T00:00:00Z"}
     )
-
-
-def state_in_words(trip: Trip) -> str:
-    """Say in one line of English what a trip has disabled."""
-    name = f" ({trip.name})" if trip.name else ""
-    verb = "would have disabled" if trip.state is TripState.WOULD else "disabled"
-    kind, number = trip.target
-    return f"trip {trip.id}: rule {trip.rule!r} {verb} {kind.replace('_', ' ')} {number}{name}"
 
 
 def _labels(alertname: str, alert: Alert, trip_id: str) -> dict[str, str]:

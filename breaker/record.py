@@ -188,7 +188,7 @@ def _count(connection: sqlite3.Connection, decision: Decision) -> None:
 
 def _last_row(connection: sqlite3.Connection, alert: Alert) -> sqlite3.Row | None:
     row: sqlite3.Row | None = connection.execute(
-        "SELECT id, result, reason, ended_at FROM notifications WHERE key = ?"
+        "SELECT id, result, reason, trip_id, ended_at FROM notifications WHERE key = ?"
         " ORDER BY id DESC LIMIT 1",
         (alert.key,),
     ).fetchone()
@@ -198,6 +198,8 @@ def _last_row(connection: sqlite3.Connection, alert: Alert) -> sqlite3.Row | Non
 def _same(row: sqlite3.Row, decision: Decision) -> bool:
     if decision.result is Result.REPEATED:
         return True
+    if decision.result is Result.TRIPPED and row["trip_id"] != decision.trip_id:
+        return False  # released, and tripped again while it fired
     # A failure has many causes, which may alternate with each attempt.
     return row["result"] == decision.result and (
         decision.result is Result.FAILED or row["reason"] == decision.reason

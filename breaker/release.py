@@ -40,7 +40,7 @@ def doublings_after(last: Trip | None, now: float) -> int:
     """Give how often release_after is doubled for a trip that follows another one."""
     if last is None or last.released_by is not Release.TIMER or last.released_at is None:
         return 0
-    held = last.released_at - (last.held_at or last.released_at)
+    held = last.released_at - last.held_at if last.held_at is not None else 0
     return last.doublings + 1 if now - last.released_at <= max(held, _QUIET) else 0
 
 

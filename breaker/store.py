@@ -74,6 +74,16 @@ class RecordError(Exception):
     """The record cannot be read or written; its text is one line."""
 
 
+def require(folder: Path) -> None:
+    """Refuse a folder in which no breaker has kept a record.
+
+    Raises:
+        RecordError: there is no such file.
+    """
+    if not (folder / FILE).is_file():
+        raise RecordError(f"{folder / FILE}: there is no such file")
+
+
 class Store:
     """One SQLite file, used by all threads of the process in turn.
 

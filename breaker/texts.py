@@ -51,6 +51,8 @@ TEXTS: dict[Language, Texts] = {
             Release.TIMER: "the time for which the rule holds it has passed",
             Release.PERSON: "somebody enabled it in the gateway, which counts until the alert has"
             " ended, or for as long as the rule says",
+            Release.COMMAND: "by the command newapi-breaker release, which counts until the alert"
+            " has ended, or for as long as the rule says",
             Release.TAKEN_OVER: "somebody else disabled it meanwhile, so that it stays off",
             Release.GONE: "it was deleted in the gateway",
             Undone.GATEWAY_TEST: "the gateway enabled it after a test",
@@ -102,6 +104,8 @@ TEXTS: dict[Language, Texts] = {
             Reason.LAST_CHANNEL: "它是某个分组和模型下最后一个启用的渠道",
             Release.TIMER: "规则设定的禁用时长已到",
             Release.PERSON: "有人在网关中启用了它；在告警结束前（或规则设定的时长内）不再禁用",
+            Release.COMMAND: "有人运行了 newapi-breaker release；在告警结束前"
+            "（或规则设定的时长内）不再禁用",
             Release.TAKEN_OVER: "期间已被他人禁用，保持禁用状态",
             Release.GONE: "已在网关中删除",
             Undone.GATEWAY_TEST: "网关测试通过后自动启用了它",

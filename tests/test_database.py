@@ -268,13 +268,3 @@ def test_an_account_that_may_see_few_columns_is_enough(
     finally:
         server.drop_database("narrow")
         server.execute("DROP USER narrow")
-
-
-@pytest.mark.parametrize("gateway_url", ["mariadb"], indirect=True)
-def test_a_write_does_not_wait_long_for_a_lock(gateway_url: str) -> None:
-    """The server's default is 50 seconds, and MySQL limits the time of SELECT alone."""
-    writable = Database(parse_dsn(gateway_url), statement_timeout=2, writable=True)
-    with writable.begin() as connection:
-        waits = connection.execute(text("SELECT @@innodb_lock_wait_timeout")).scalar()
-    assert waits == 2
-    writable.close()

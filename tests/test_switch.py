@@ -5,7 +5,7 @@ import threading
 from typing import NamedTuple
 
 import pytest
-from sqlalchemy import Boolean, column, insert, select, table
+from sqlalchemy import Boolean, column, insert, select, table, text
 
 from demo.schema import create
 from newapi.database import Database, DatabaseError, Fault
@@ -215,6 +215,16 @@ def test_a_locked_row_is_not_waited_for(gateway_url: str) -> None:
     assert tables(database, 7) == (1, None, [True] * 4)
     hasty.close()
     database.close()
+
+
+@pytest.mark.parametrize("gateway_url", ["mariadb"], indirect=True)
+def test_a_write_does_not_wait_long_for_a_lock(gateway_url: str) -> None:
+    """The server's default is 50 seconds, and MySQL limits the time of SELECT alone."""
+    writable = Database(parse_dsn(gateway_url), statement_timeout=2, writable=True)
+    with writable.begin() as connection:
+        waits = connection.execute(text("SELECT @@innodb_lock_wait_timeout")).scalar()
+    assert waits == 2
+    writable.close()
 
 
 def test_columns_that_are_missing_are_named(gateway_url: str) -> None:
