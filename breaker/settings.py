@@ -39,10 +39,13 @@ def _presentable(token: SecretStr) -> SecretStr:
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def _seconds(text: object) -> object:
-    """Read a duration, as 10m or 600, in seconds."""
+def _age(text: object) -> int:
+    """Read a duration from 10s to 24h, as 10m or 600, in seconds."""
     found = re.fullmatch(r"([0-9]{1,9})([smhd]?)", str(text).strip())
-    return int(found[1]) * _UNITS[found[2]] if found else text
+    seconds = int(found[1]) * _UNITS[found[2]] if found else 0
+    if not 10 <= seconds <= 86400:
+        raise ValueError("not such a duration")
+    return seconds
 
 
 def _names(text: object) -> object:
@@ -53,7 +56,7 @@ def _names(text: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-Seconds = Annotated[int, BeforeValidator(_seconds)]
+Age = Annotated[int, BeforeValidator(_age)]
 Dsn = Annotated[SecretStr | None, AfterValidator(_readable)]
 
 
@@ -147,6 +150,4 @@ class BreakerSettings(GatewaySettings, AlertmanagerSettings):
     breaker_max_trips_per_hour: int = Field(
         5, ge=1, le=10_000, description="a whole number, 1 to 10000"
     )
-    breaker_max_alert_age: Seconds = Field(
-        600, ge=10, le=86400, description="a duration from 10s to 24h, as 10m"
-    )
+    breaker_max_alert_age: Age = Field(600, description="a duration from 10s to 24h, as 10m")

@@ -46,7 +46,7 @@ def send(url: str, notice: Notice, wait: float, sleep: Callable[[float], None] =
         before = _counts(session, base)
         now = datetime.now(UTC)
         alert = {
-            "labels": notice.labels | {"sent_at": now.isoformat(timespec="seconds")},
+            "labels": notice.labels | {"sent_at": now.isoformat(timespec="milliseconds")},
             "annotations": notice.annotations,
             "startsAt": now.isoformat(),
             "endsAt": (now + timedelta(minutes=5)).isoformat(),

@@ -62,10 +62,14 @@ class Bench:
             json.loads(row["labels"])["alertname"].removeprefix("NewAPIBreaker") for row in rows
         ]
 
+    def annotations(self) -> list[dict[str, str]]:
+        """The annotations of the notices, the oldest first."""
+        rows = self.breaker.store.read("SELECT annotations FROM notices ORDER BY id")
+        return [json.loads(row["annotations"]) for row in rows]
+
     def summaries(self) -> list[str]:
         """The texts of the notices, the oldest first."""
-        rows = self.breaker.store.read("SELECT annotations FROM notices ORDER BY id")
-        return [json.loads(row["annotations"])["summary"] for row in rows]
+        return [annotations["summary"] for annotations in self.annotations()]
 
     def held(self) -> list[str]:
         return [f"{kind} {number}" for kind, number in self.breaker.record.held()]

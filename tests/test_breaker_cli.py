@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,18 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
+import breaker.cli
 from breaker.cli import main
 from breaker.record import Record
 from breaker.store import Store
+from deploy.render import render
+from deploy.settings import RenderSettings
 from newapi.schema import Flavour
+from service.settings import load
 from tests.breaker import BEARER, NOW, OFF, TOKEN
 from tests.programs import Breaker
 from tests.servers import Alertmanager, MariaDB, wait_until
+from tests.stack import BOT_TOKEN, CHAT_ID, Telegram
 from tests.test_breaker_notice import CONFIG, TRIPPED
 from tests.test_breaker_record import RECORDED
 from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, make_alert, raw_alert, webhook
@@ -40,7 +46,8 @@ receivers:
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BREAKER_TOKEN", "BREAKER_MODE", "BREAKER_STATE", "SQL_DSN", "DATABASE_URL"):
+    names = ("BREAKER_TOKEN", "BREAKER_MODE", "BREAKER_STATE", "SQL_DSN", "DATABASE_URL")
+    for name in (*names, "ALERTMANAGER_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -60,6 +67,11 @@ def run(*arguments: str | Path, **environment: str) -> Result:
         ("SQL_DSN", "u:secret@nowhere", "SQL_DSN has a wrong value (not shown): expected user:"),
         ("BREAKER_SQL_DSN", "redis://u:secret@x/y", "BREAKER_SQL_DSN has a wrong value (not shown"),
         ("ALERTMANAGER_URL", "alertmanager", "ALERTMANAGER_URL=alertmanager: expected a URL, as"),
+        ("BREAKER_MAX_TRIPS_PER_HOUR", "0", "BREAKER_MAX_TRIPS_PER_HOUR=0: expected a whole num"),
+        ("BREAKER_MAX_ALERT_AGE", "soon", "BREAKER_MAX_ALERT_AGE=soon: expected a duration from"),
+        ("BREAKER_MAX_ALERT_AGE", "2d", "BREAKER_MAX_ALERT_AGE=2d: expected a duration from 10s"),
+        ("GATEWAY_URL", "http://x", "GATEWAY_TOKEN is not set: expected the access token of an"),
+        ("LOG_SQL_DSN", "clickhouse://u:secret@x/y", "LOG_SQL_DSN has a wrong value (not shown): "),
         ("MONITOR_LANG", "fr", "MONITOR_LANG=fr: expected en or zh"),
         ("BREAKER_STATE", "/proc/nowhere", "BREAKER_STATE: /proc/nowhere/record.sqlite: "),
     ],
@@ -247,10 +259,60 @@ def test_history_for_programs(state: Path) -> None:
     assert [row["rule"] for row in shown("--target", "7")] == ["budget"]
     assert [row["rule"] for row in shown("--result", "tripped")] == ["budget"]
     assert [row["rule"] for row in shown("--limit", "1")] == ["budget"]
+    assert [row["rule"] for row in shown("--action", "notify")] == ["watch"]
+    assert [row["rule"] for row in shown("--trip", "0a1b2c3d")] == ["budget"]
+    assert [row["rule"] for row in shown("--since", "2027-01-15T08:00:01+00:00")] == ["budget"]
+    assert shown("--since", "2027-01-16") == []
     assert shown("--rule", "none") == []
     (row,) = shown("--rule", "budget")
     assert (row["value"], row["threshold"], row["trip_id"]) == (120_000, 100_000, "0a1b2c3d")
     assert row["ended_at"].startswith("2027-01-15T")
+
+
+def test_history_since_something_else(state: Path) -> None:
+    result = run("history", "--state", state, "--since", "yesterday")
+    assert result.exit_code == 2
+    assert result.stderr == "--since=yesterday: expected a time as 24h, 7d or 2027-01-15\n"
+
+
+@pytest.fixture(scope="module")
+def told_by() -> Iterator[tuple[Telegram, str]]:
+    """A Telegram that takes messages, and the configuration of Alertmanager as it is shipped."""
+    with Telegram() as telegram, tempfile.TemporaryDirectory() as folder:
+        settings = load(
+            RenderSettings,
+            breaker_token=TOKEN,
+            telegram_bot_token=BOT_TOKEN,
+            telegram_chat_id=CHAT_ID,
+            telegram_api_url=telegram.url,
+        )
+        render(settings, Path(folder))
+        yield telegram, str(Path(folder) / "alertmanager" / "alertmanager.yml")
+
+
+def test_a_test_notification_arrives(told_by: tuple[Telegram, str]) -> None:
+    telegram, config = told_by
+    with Alertmanager(Path(config)) as alertmanager:
+        result = run("test-notification", ALERTMANAGER_URL=alertmanager.url)
+        assert (result.exit_code, result.stdout) == (0, "delivered by telegram\n")
+        assert "This is a test of newapi-breaker" in telegram.messages()[-1]["text"]
+        # Each one is a message of its own.
+        assert run("test-notification", ALERTMANAGER_URL=alertmanager.url).exit_code == 0
+        alertmanager.stop()
+        result = run("test-notification", ALERTMANAGER_URL=alertmanager.url)
+        assert (result.exit_code, result.stderr) == (1, "ALERTMANAGER_URL: ConnectionError\n")
+
+
+def test_a_test_notification_that_reaches_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker.cli, "WAIT", 1.0)
+    with Alertmanager(CONFIG) as alertmanager:
+        result = run("test-notification", ALERTMANAGER_URL=alertmanager.url)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Alertmanager took it, and told nobody within 1 s: is a rec")
+    result = run("test-notification")
+    assert (result.exit_code, result.stderr) == (
+        2, "ALERTMANAGER_URL is not set: expected a URL, as http://localhost:9093\n",
+    )  # fmt: skip
 
 
 def test_history_without_a_record(tmp_path: Path) -> None:

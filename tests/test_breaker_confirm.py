@@ -1,0 +1,145 @@
+"""After a trip: what the log table says, as an annotation, in the history, or as an alert."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from breaker.history import as_text
+from newapi.database import Database
+from newapi.rows import TEST_NAME
+from newapi.schema import Flavour
+from tests.breaker import NOW, SQLITE, Make, benches
+from tests.gateway import put, run
+from tests.test_breaker_guards import KEY
+from tests.test_breaker_webhook import raw_alert
+from tests.test_switch import add_channel, add_key, enable, make_gateway, schema_of
+
+make = pytest.fixture(benches)
+
+
+@pytest.fixture(params=Flavour)
+def flavour(request: pytest.FixtureRequest) -> Flavour:
+    found: Flavour = request.param
+    return found
+
+
+@pytest.fixture
+def gateway(gateway_url: str, flavour: Flavour) -> Iterator[Database]:
+    database = make_gateway(gateway_url, flavour)
+    add_channel(database, 7)
+    if flavour is Flavour.NEW_API:
+        add_key(database, 3)
+    yield database
+    database.close()
+
+
+def requests(database: Database, *ended: int, took: int = 1, **more: Any) -> None:
+    """Log requests of channel 7 that ended so many seconds after the trip."""
+    row = {"user_id": 1, "type": 2, "channel_id": 7, "token_name": "t"}
+    new_api = schema_of(database).flavour is Flavour.NEW_API
+    row |= {"use_time": took} if new_api else {"elapsed_time": took * 1000}
+    rows = [row | {"created_at": NOW + seconds} | more for seconds in ended]
+    put(database, "logs", *rows)
+
+
+def test_a_quiet_channel_is_confirmed(gateway: Database, gateway_url: str, make: Make) -> None:
+    requests(gateway, -200, -2, 3, 20)
+    requests(gateway, 80, took=70)  # it ran on when the channel was disabled
+    requests(gateway, 85, channel_id=8)
+    requests(gateway, 86, token_name=TEST_NAME)
+    bench = make(gateway_url)
+    bench.post(raw_alert())
+    for seconds in (0, 30, 89):
+        bench.clock.now = NOW + seconds
+        bench.breaker.confirmation.look()
+        assert "last_request" not in bench.annotations()[0]
+    bench.clock.now = NOW + 90
+    bench.breaker.confirmation.look()
+    assert bench.annotations()[0]["last_request"] == "last request at 2027-01-15T08:01:20Z"
+    assert bench.notices() == ["Tripped"]
+    record = bench.breaker.record
+    found = record.notifications(9)
+    events = record.incidents.events(["00000001"])
+    assert "  confirmed: last request at 2027-01-15T08:01:20Z" in as_text(found, events)
+
+
+def test_requests_that_go_on_are_an_alert_of_its_own(
+    gateway: Database, gateway_url: str, make: Make
+) -> None:
+    requests(gateway, *range(62, 90, 2))
+    bench = make(gateway_url)
+    bench.post(raw_alert())
+    for seconds in (90, 95, 100):
+        bench.clock.now = NOW + seconds
+        bench.breaker.confirmation.look()
+    assert bench.notices() == ["Tripped", "StillServing"]
+    assert bench.summaries()[1].startswith(
+        "Channel channel-7 (#7) is disabled, and still 14 requests began later than 60 s after"
+    )
+    assert bench.annotations()[0].get("last_request") is None
+    requests(gateway, 200)
+    bench.clock.now = NOW + 261  # for a minute none began
+    bench.breaker.confirmation.look()
+    assert bench.annotations()[0]["last_request"] == "last request at 2027-01-15T08:03:20Z"
+    assert bench.notices() == ["Tripped", "StillServing"]
+
+
+@SQLITE
+@pytest.mark.parametrize("flavour", [Flavour.NEW_API], indirect=True)
+def test_an_api_key_is_confirmed(gateway: Database, gateway_url: str, make: Make) -> None:
+    requests(gateway, -2, token_id=3)
+    requests(gateway, 88, token_id=4)
+    bench = make(gateway_url)
+    bench.post(raw_alert(KEY))
+    bench.clock.now += 90
+    bench.breaker.confirmation.look()
+    assert bench.annotations()[0]["last_request"] == "last request at 2027-01-15T07:59:58Z"
+
+
+@SQLITE
+@pytest.mark.parametrize("flavour", [Flavour.NEW_API], indirect=True)
+def test_what_was_released_meanwhile_is_not_looked_for(
+    gateway: Database, gateway_url: str, make: Make
+) -> None:
+    requests(gateway, 88)
+    bench = make(gateway_url)
+    bench.post(raw_alert())
+    enable(gateway, 7)
+    bench.breaker.hold()
+    bench.clock.now += 90
+    bench.breaker.confirmation.look()
+    assert bench.notices() == ["Tripped", "Released"]
+
+
+@SQLITE
+@pytest.mark.parametrize("flavour", [Flavour.NEW_API], indirect=True)
+def test_the_log_database_may_be_another_one(
+    gateway: Database, gateway_url: str, make: Make, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    logs_url = f"sqlite:///{tmp_path_factory.mktemp('logs') / 'logs.db'}"
+    logs = make_gateway(logs_url)
+    requests(logs, 5)
+    requests(gateway, 88)  # where nobody writes any more
+    bench = make(gateway_url, log_sql_dsn=logs_url)
+    bench.post(raw_alert())
+    bench.clock.now += 90
+    bench.breaker.confirmation.look()
+    assert bench.annotations()[0]["last_request"] == "last request at 2027-01-15T08:00:05Z"
+    logs.close()
+
+
+@SQLITE
+@pytest.mark.parametrize("flavour", [Flavour.NEW_API], indirect=True)
+def test_a_log_table_that_may_not_be_read_is_said_once(
+    gateway: Database, gateway_url: str, make: Make
+) -> None:
+    run(gateway, "DROP TABLE logs")
+    bench = make(gateway_url)
+    bench.post(raw_alert())
+    bench.clock.now += 90
+    for _ in range(3):
+        bench.breaker.confirmation.look()
+    last = bench.events()[-1]
+    assert (bench.events().count(last), last) == (1, "confirmed not known")
+    assert bench.notices() == ["Tripped"]
