@@ -64,6 +64,8 @@ class Release(StrEnum):
     """release_after has passed."""
     TAKEN_OVER = "taken_over"
     """It is off, and no longer by us."""
+    LAST_CHANNEL = "last_channel"
+    """It is in service again, and meanwhile nothing else serves a group and model."""
     GONE = "gone"
     """It was deleted."""
 

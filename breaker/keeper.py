@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from breaker.decision import Decision, Reason, Release, Result, Trip, TripState
+from breaker.guards import about_health
 from breaker.holding import Undone, look
 from breaker.incidents import HOLDING
 from breaker.mode import Mode
@@ -108,6 +109,10 @@ class Keeper:
     def _set_again(self, trip: Trip, undone: Undone, seen: State) -> None:
         now = int(self._clock())
         alert = read_cause(trip)
+        served = seen.status == ENABLED
+        if served and about_health(alert) and self._board.sole(trip.target):
+            self._releases.drop(trip, Release.LAST_CHANNEL, seen)
+            return
         reason = f"{trip.mark}{explain(alert)}"
         outcome = self._board.set_again(trip.target, seen, reason, now)
         if outcome.result is not Switched.DONE or outcome.state is None:
@@ -115,7 +120,6 @@ class Keeper:
         self._board.tell(trip.target)
         self._incidents.seen(trip, outcome.state)
         decision = Decision(Result.SET_AGAIN, undone, f"status {seen.status}", trip.id)
-        served = seen.status == ENABLED
         notice = compose(alert, decision, seen.name, self._language) if served else None
         self._record.note(decision, now, change=None, notice=notice)
         log.warning("%s %d: disabled again (%s), trip %s", *trip.target, undone, trip.id)

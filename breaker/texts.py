@@ -54,6 +54,8 @@ TEXTS: dict[Language, Texts] = {
             Release.COMMAND: "by the command newapi-breaker release, which counts until the alert"
             " has ended, or for as long as the rule says",
             Release.TAKEN_OVER: "somebody else disabled it meanwhile, so that it stays off",
+            Release.LAST_CHANNEL: "the gateway enabled it, and nothing else serves a group and"
+            " model any more, so that it stays on",
             Release.GONE: "it was deleted in the gateway",
             Undone.GATEWAY_TEST: "the gateway enabled it after a test",
             Undone.EDIT_FORM: "an edit form that was opened before had enabled it",
@@ -107,6 +109,7 @@ TEXTS: dict[Language, Texts] = {
             Release.COMMAND: "有人运行了 newapi-breaker release；在告警结束前"
             "（或规则设定的时长内）不再禁用",
             Release.TAKEN_OVER: "期间已被他人禁用，保持禁用状态",
+            Release.LAST_CHANNEL: "网关启用了它，而某个分组和模型已没有其他可用渠道，因此保持启用",
             Release.GONE: "已在网关中删除",
             Undone.GATEWAY_TEST: "网关测试通过后自动启用了它",
             Undone.EDIT_FORM: "熔断前打开的编辑页面在保存时把它启用了",
