@@ -55,8 +55,8 @@ def look(state: State | None, trip: Trip, *, tests_enable: bool) -> Undone | Rel
     if state.status == DISABLED_BY_GATEWAY and trip.target.kind is Kind.CHANNEL:
         return Undone.GATEWAY_DISABLED
     if state.status == DISABLED_BY_HAND and not (state.reason is None or _ours(state, trip)):
-        by_others = state.reason and _newer(state, trip)
-        return Release.TAKEN_OVER if by_others else Undone.REASON
+        # The gateway gives no 2 by itself: whoever wrote after us meant it to be off.
+        return Release.TAKEN_OVER if _newer(state, trip) else Undone.REASON
     return None if state.off else Undone.ABILITIES
 
 

@@ -36,6 +36,9 @@ _ALWAYS = {TRIPPED, f"{PREFIX}WouldTrip", f"{PREFIX}Released", f"{PREFIX}Test"}
 _SILENT = {Reason.OFF, Reason.OTHER_TRIP, Reason.OVERRIDDEN}
 """Outcomes that nobody needs to hear of: somebody wanted it, or it was told already."""
 
+_NAME, _WHY = 60, 500
+"""Characters of a name and of a reason in a text: Telegram takes 4,096, Alertmanager cuts tags."""
+
 _UNITS = {"token_usage": " tokens", "error_rate": "%", "request_spike": "%", "latency": " s"}
 
 
@@ -83,9 +86,9 @@ def compose(
     texts = TEXTS[language]
     summary = texts.outcomes[result].format(
         what=_what(alert, name, texts),
-        rule=alert.rule,
+        rule=_cut(alert.rule, _NAME),
         measure=_measure(alert, texts),
-        why=_why(alert, decision, texts),
+        why=_cut(_why(alert, decision, texts), _WHY),
     )
     kind = ACTIONS.get(alert.action, Kind.CHANNEL)
     tripped, again = result is Result.TRIPPED, result is Result.SET_AGAIN
@@ -175,8 +178,8 @@ def _number_of(alert: Alert) -> str:
 
 def _what(alert: Alert, name: str, texts: Texts) -> str:
     kind = ACTIONS.get(alert.action, Kind.CHANNEL)
-    number = _number_of(alert)
-    return f"{texts.kinds[kind]} " + (f"{name} (#{number})" if name else f"#{number}")
+    number = _cut(_number_of(alert), _NAME)
+    return f"{texts.kinds[kind]} " + (f"{_cut(name, _NAME)} (#{number})" if name else f"#{number}")
 
 
 def _measure(alert: Alert, texts: Texts) -> str:
@@ -207,6 +210,10 @@ def _until(alert: Alert, texts: Texts) -> str:
     if alert.release_after is None:
         return ""
     return texts.until.format(minutes=_number(alert.release_after / 60))
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _number(value: float) -> str:

@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from breaker.decision import Decision, Reason, Result, Target
+from breaker.decision import Decision, Reason, Release, Result, Target, TripState
+from breaker.holding import Undone
+from breaker.incidents import Change
 from breaker.notice import compose
 from breaker.outbox import Outbox
 from breaker.record import Record
+from breaker.settings import Language
 from breaker.store import Store
 from breaker.texts import TEXTS
 from newapi.database import Fault
@@ -72,21 +76,34 @@ def test_a_dry_run_says_what_would_have_been_done() -> None:
     assert "undo" not in notice.annotations
 
 
+def notice_language(language: str) -> Language:
+    return "zh" if language == "zh" else "en"
+
+
 @pytest.mark.parametrize("language", TEXTS)
 @pytest.mark.parametrize(
     ("result", "reason"),
-    [(Result.REFUSED, reason) for reason in Reason] + [(Result.FAILED, fault) for fault in Fault],
+    [(Result.REFUSED, reason) for reason in Reason if reason is not Reason.UNVERIFIED]
+    + [(Result.FAILED, fault) for fault in (*Fault, Reason.UNVERIFIED)]
+    + [(Result.RELEASED, reason) for reason in Release]
+    + [(Result.SET_AGAIN, reason) for reason in (Undone.GATEWAY_TEST, Undone.EDIT_FORM)],
 )
 def test_each_reason_has_words(language: str, result: Result, reason: str) -> None:
     decision = Decision(result, reason, "the detail", "x")
-    notice = compose(make_alert(), decision, "name", "zh" if language == "zh" else "en")
+    notice = compose(make_alert(), decision, "name", notice_language(language))
     if reason in {Reason.OFF, Reason.OTHER_TRIP, Reason.OVERRIDDEN}:
         assert notice is None
         return
     assert notice is not None
-    assert "the detail" in notice.annotations["summary"]
-    expected = "NewAPIBreakerFailed" if result is Result.FAILED else "NewAPIBreakerRefused"
-    assert notice.labels["alertname"] == expected
+    assert ("the detail" in notice.annotations["summary"]) is (result is not Result.SET_AGAIN)
+    assert "{" not in notice.annotations["summary"]
+    name = {Result.SET_AGAIN: "SetAgain"}.get(result, result.capitalize())
+    assert notice.labels["alertname"] == f"NewAPIBreaker{name}"
+    if result is not Result.FAILED:  # a Fault's detail says it
+        assert (
+            TEXTS[notice_language(language)].whys[reason].format(action="disable_channel")
+            in (notice.annotations["summary"])
+        )
 
 
 def test_what_was_only_recorded_is_not_told() -> None:
@@ -175,3 +192,71 @@ def test_what_alertmanager_refuses_is_logged_in_one_line(
         outbox.close()
     assert [r.message for r in caplog.records] == ["Alertmanager: status 404: 404 page not found"]
     assert [row["posted_at"] for row in store.read("SELECT posted_at FROM notices")] == [None]
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_the_longest_message_fits_into_telegram(language: str) -> None:
+    """4,096 characters; a name may be five times as long once it is escaped."""
+    labels = TRIP_LABELS | {"rule": "&" * 1000, "release_after": "600"}
+    decisions = [TRIPPED, Decision(Result.FAILED, Fault.OTHER, "&" * 5000, "x")]
+    for decision in decisions:
+        notice = compose(make_alert(labels), decision, "&" * 1000, notice_language(language))
+        assert notice is not None
+        text = "\n".join(
+            notice.annotations.get(n, "") for n in ("summary", "follows", "undo", "until")
+        )
+        assert len(text.replace("&", "&amp;")) < 3900
+
+
+def test_a_trip_lives_on_in_alertmanager_while_its_rule_tells(store: Store) -> None:
+    """It inhibits the alert that tells, which remembers its condition for an hour."""
+    start = 1_800_000_000
+    clock = Clock(start)
+    record = Record(store)
+    record.incidents.open("0a1b2c3d", make_alert(), CHANNEL, start, 0)
+    notice = compose(make_alert(), TRIPPED, "OpenAI main", "en")
+    held = Change("0a1b2c3d", TripState.HELD)
+    record.add(make_alert(), TRIPPED, start, change=held, notice=notice)
+    ends: list[float] = []
+
+    class Watched(Outbox):
+        def _sent(self, alerts: list[dict[str, object]], now: int) -> bool:
+            del now
+            ends.extend(datetime.fromisoformat(str(a["endsAt"])).timestamp() for a in alerts)
+            return True
+
+    outbox = Watched(store, "http://alertmanager:9093/", None, clock)
+    repeated = Decision(Result.REPEATED, trip_id="0a1b2c3d")
+    for minute in range(180):
+        clock.now = start + 60 * minute
+        if minute < 30:
+            record.add(make_alert(), repeated, int(clock.now))
+        outbox.post()
+    outbox.close()
+    # The last delivery was in minute 29; an hour, and the five minutes of every notice.
+    assert (max(ends) - start) / 60 == pytest.approx(29 + 60 + 5 + 5, abs=1)
+    assert len(ends) == pytest.approx(29 + 60 + 5 + 5, abs=2)
+
+
+def test_a_released_trip_ends_as_any_notice(store: Store) -> None:
+    start = 1_800_000_000
+    clock = Clock(start)
+    record = Record(store)
+    record.incidents.open("0a1b2c3d", make_alert(), CHANNEL, start, 0)
+    notice = compose(make_alert(), TRIPPED, "OpenAI main", "en")
+    record.add(
+        make_alert(), TRIPPED, start, change=Change("0a1b2c3d", TripState.RELEASED), notice=notice
+    )
+    posts = []
+
+    class Watched(Outbox):
+        def _sent(self, alerts: list[dict[str, object]], now: int) -> bool:
+            posts.append((now - start, len(alerts)))
+            return True
+
+    outbox = Watched(store, "http://alertmanager:9093/", None, clock)
+    for minute in range(60):
+        clock.now = start + 60 * minute
+        outbox.post()
+    outbox.close()
+    assert posts == [(0, 1), (60, 1), (120, 1), (180, 1), (240, 1)]

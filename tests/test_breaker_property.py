@@ -30,8 +30,8 @@ rules = st.sampled_from(["token_usage", "error_rate", "latency"])
 
 
 class Gateway(RuleBasedStateMachine):
-    """A gateway with a breaker. What is odd about people is real too, but for one thing: they do
-    not enable and disable a channel within the few seconds between two looks."""
+    """A gateway with a breaker, and people who are free to do anything but to act twice within the
+    few seconds between two looks of the breaker."""
 
     flavour = Flavour.NEW_API
 
@@ -55,7 +55,7 @@ class Gateway(RuleBasedStateMachine):
         ids = (f"{number:08x}" for number in itertools.count(1))
         self.bench = Bench(Breaker(made, clock=self.clock, new_id=lambda: next(ids)), self.clock)
         self.ours: set[int] = set()
-        """What the breaker disabled, and nobody enabled or disabled by hand since."""
+        """What the breaker disabled and holds, and nobody enabled or disabled by hand since."""
         self.forms: dict[int, tuple[int, str]] = {}
         self.edits = itertools.count(1)
 
@@ -102,6 +102,7 @@ class Gateway(RuleBasedStateMachine):
 
     @rule(channel=channels, new=st.booleans())
     def person_enables(self, channel: int, new: bool) -> None:
+        self.look()
         if self.state(channel)[0] != 1:
             self.write(channel, 1, "manual operation" if new else None)
             self.ours.discard(channel)
@@ -126,7 +127,7 @@ class Gateway(RuleBasedStateMachine):
         if info and self.flavour is Flavour.NEW_API:
             values["other_info"] = info
         self.update(channel, values)
-        if status != 1:
+        if status != 1 and channel not in self.held():
             self.ours.discard(channel)
 
     # What the gateway does by itself.
@@ -140,7 +141,6 @@ class Gateway(RuleBasedStateMachine):
     def gateway_test_enables(self, channel: int) -> None:
         """Also over our 2: a test that had seen 3."""
         self.write(channel, 1, "")
-        self.ours.discard(channel)
 
     @rule(channel=channels)
     def abilities_are_rebuilt(self, channel: int) -> None:
@@ -166,6 +166,10 @@ class Gateway(RuleBasedStateMachine):
             if (status != 1 and after == 1) or (not enabled and self.enabled(number)):
                 assert number in self.ours, "what the breaker did not disable was enabled"
                 self.ours.discard(number)
+        self.ours &= self.held()
+
+    def held(self) -> set[int]:
+        return {target.number for target in self.bench.breaker.record.held()}
 
     def raw(self, channel: int, kind: str, release_after: int | None) -> dict[str, Any]:
         labels = {"rule": kind, "type": kind, "channel_id": f"{channel}", "target": f"{channel}"}
