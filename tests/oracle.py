@@ -194,7 +194,7 @@ def used_between(database: Database, scope: str, start: float, end: float) -> di
         oracle = _Oracle(connection, database.dialect, "logs")
         for target, tokens, quota in oracle.rows(
             f"SELECT {column}, SUM(prompt_tokens + completion_tokens), SUM(quota) FROM logs"
-            f" WHERE type = 2 AND {within} GROUP BY {column}"
+            f" WHERE type = 2 AND {within} GROUP BY 1"
         ):
             found[str(target)] = Used(int(tokens), int(quota))
         for target, seconds in oracle.rows(
@@ -206,7 +206,7 @@ def used_between(database: Database, scope: str, start: float, end: float) -> di
         status, code = (_json(oracle.dialect, key) for key in ("status_code", "error_code"))
         for target, answered, why, n in oracle.rows(
             f"SELECT {column}, {status}, {code}, COUNT(*) FROM logs"
-            f" WHERE type = 5 AND NOT ({_TEST}) AND {within} GROUP BY {column}, {status}, {code}"
+            f" WHERE type = 5 AND NOT ({_TEST}) AND {within} GROUP BY 1, 2, 3"
         ):
             used = found.setdefault(str(target), Used())
             used.failures += n

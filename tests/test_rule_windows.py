@@ -265,3 +265,27 @@ def test_every_rule_shows_what_sql_says_whatever_happens(
             take(follower, *step)
         follower.fill()
         follower.check()
+
+
+def test_every_rule_shows_what_sql_says_on_every_kind_of_server(
+    gateway_url: str, tmp_path: Path
+) -> None:
+    follower = Watched(gateway_url, tmp_path / "state", "Asia/Shanghai", START)
+    try:
+        kinds = list(KINDS_OF_ROWS)
+        follower.put(
+            *(
+                row({"age": age, "kind": kinds[n % 5], "channel_id": 7 + n % 2, "user_id": 3,
+                     "model_name": "o3", "token_id": 5 + n % 2, "quota": n, "prompt_tokens": 3 * n,
+                     "use_time": n % 97}, follower.now)
+                for n, age in enumerate(AGES)
+            )
+        )  # fmt: skip
+        follower.fill()
+        follower.check()
+        follower.put(*({"created_at": int(follower.now), "use_time": n} for n in range(9)))
+        follower.restart()
+        follower.fill()
+        follower.check()
+    finally:
+        follower.close()
