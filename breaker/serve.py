@@ -99,11 +99,21 @@ class Breaker:
             self.record, self.mode, self.outbox.waiting if self.outbox is not None else None
         )
 
-    def app(self) -> Flask:
-        """Make the WSGI application."""
+    def app(self, failing: Callable[[], list[str]] = list) -> Flask:
+        """Make the WSGI application.
+
+        Args:
+            failing: names the background jobs that fail, for readiness.
+        """
         deliveries = Deliveries(self.trips, self._worker, self._metrics)
         token = self._settings.breaker_token
-        return create(deliveries, token, self._metrics, self.health.reasons, self._page)
+        return create(
+            deliveries,
+            token,
+            self._metrics,
+            lambda: [*self.health.reasons(), *failing()],
+            self._page,
+        )
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT.
@@ -120,7 +130,7 @@ class Breaker:
         jobs.every(FORGET_EVERY, self.forget)
         try:
             serve(
-                self.app(),
+                self.app(jobs.reasons),
                 self._settings.breaker_listen,
                 threads=8,
                 started=lambda url: self._begin(jobs, url),

@@ -1,5 +1,6 @@
 """Counters stay the sums of what was committed, whatever happens to exporter and database."""
 
+import math
 import random
 import threading
 import time
@@ -69,6 +70,7 @@ class Torture:
         self.scraper = Scraper(f"{self.exporter.url}/metrics")
         self.deleted = 0
         self.cleared = 0
+        self.deleting = threading.Lock()
 
     def run(self) -> None:
         with ExitStack() as stack:
@@ -119,8 +121,10 @@ class Torture:
             self.exporter.stop(crash=True)
         newest = f"(SELECT created_at FROM {TRUTH} ORDER BY id DESC LIMIT 1)"
         where = f" WHERE created_at <= {newest}" if what == "some" else ""
-        with self.database.begin() as connection:
-            self.deleted += connection.execute(text(f"DELETE FROM logs{where}")).rowcount
+        with self.deleting:
+            with self.database.begin() as connection:
+                self.deleted += connection.execute(text(f"DELETE FROM logs{where}")).rowcount
+            self.crew.settled(math.inf)  # where ids start again, these are to be those of new rows
         self.cleared += 1
         self.crew.resume()
         if down:
@@ -148,14 +152,15 @@ class Torture:
             database.close()
 
     def _clean(self, database: Database, before: float) -> None:
-        ids = self.crew.settled(before)
-        while ids:
-            try:
-                self.deleted += delete(database, ids[:100])
-            except DatabaseError:  # the server is away
-                time.sleep(0.05)
-            else:
-                ids = ids[100:]
+        with self.deleting:
+            ids = self.crew.settled(before)
+            while ids:
+                try:
+                    self.deleted += delete(database, ids[:100])
+                except DatabaseError:  # the server is away
+                    time.sleep(0.05)
+                else:
+                    ids = ids[100:]
 
     def _equal(self) -> None:
         """Wait until every counter is what was committed, and hold it to that."""
