@@ -1,6 +1,6 @@
 """What the targets of each alert rule show now, and how near they are to its threshold."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -108,12 +108,26 @@ class Readings:
         threshold, now = self.threshold(rule), self._clock()
         use = self._ledger.used(window)
         pace = _pace(window, now) if rule.projected else None
-        targets = use.now if rule.each else rule.targets
-        for target in targets:
+        for target in self._candidates(rule, use, threshold, pace):
             values, value = read(rule, use, target)
             if pace is not None:
                 values["projected"] = value = value * pace
             yield Reading(target, values, value / threshold if threshold else 0.0)
+
+    @staticmethod
+    def _candidates(
+        rule: Rule, use: Use, threshold: float | None, pace: float | None
+    ) -> Iterable[str]:
+        """Give the targets to look at: of thousands those that may be near the threshold."""
+        if not rule.each:
+            return rule.targets
+        if rule.scope in FEW or threshold is None:
+            return use.now
+        if rule.type == "request_spike":
+            measure, least = measures.REQUESTS, float(rule.min_requests)
+        else:
+            measure, least = _SPENDING[rule.type], NEAR * threshold / (pace or 1.0)
+        return [target for target, mine in use.now.items() if mine.get(measure, 0) >= least]
 
     def _inventory(self, rule: Rule) -> Iterator[Reading]:
         inventory = self._stock.inventory
@@ -153,7 +167,7 @@ class Readings:
         }
 
 
-_SPENDING = {"token_usage", "cost"}
+_SPENDING = {"token_usage": measures.TOKENS, "cost": measures.QUOTA}
 
 
 def _quota_per_unit(options: Options, currency: str) -> float:
