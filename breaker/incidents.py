@@ -67,6 +67,10 @@ class Incidents:
         """Give everything that is held or being released, the oldest first."""
         return self._trips("state IN (?, ?) ORDER BY number", *HOLDING)
 
+    def writing(self) -> list[Trip]:
+        """Give each trip of which it is not known whether its write was done."""
+        return self._trips("state = ? ORDER BY number", TripState.WRITING)
+
     def holder(self, target: Target, *, other_than: str) -> Trip | None:
         """Give the trip that holds a target, if it is another one."""
         found = self._trips(

@@ -21,6 +21,9 @@ from service.log import OncePerMinute
 
 log = logging.getLogger(__name__)
 
+_UNDER_WAY = 10
+"""Seconds for which a release is left to who began it: `newapi-breaker release` may be at it."""
+
 
 class Keeper:
     """Tends to one trip after another; the caller sees to it that no alert is handled meanwhile.
@@ -80,7 +83,7 @@ class Keeper:
         """
         enforce = self._mode() is Mode.ENFORCE
         if trip.state is TripState.RELEASING:
-            if enforce:
+            if enforce and self._clock() - trip.changed_at >= _UNDER_WAY:
                 self._releases.finish(trip)
             return
         state = self._board.read(trip.target)

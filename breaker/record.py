@@ -57,8 +57,17 @@ class Record:
         *,
         change: Change | None = None,
         notice: Notice | None = None,
+        ended_at: int | None = None,
     ) -> bool:
         """Record what a firing alert came to, the step of its trip, and the notice of it.
+
+        Args:
+            alert: as delivered.
+            decision: what it came to.
+            now: unix seconds.
+            change: the step of its trip.
+            notice: to be sent where it is news.
+            ended_at: when the alert ended, where it is recorded only after its end.
 
         Returns:
             Whether it is news. A delivery that comes to the same as the one before is counted on
@@ -67,14 +76,14 @@ class Record:
         with self._store.transaction() as connection:
             if change is not None:
                 apply(connection, change, now)
-            if decision.trip_id is not None:
+            if decision.trip_id is not None and ended_at is None:
                 heard(connection, decision.trip_id, alert, now)
             _count(connection, decision)
             last = _last_row(connection, alert)
             if last is not None and last["ended_at"] is None and _same(last, decision):
                 _touch(connection, last["id"], now)
                 return False
-            _insert(connection, alert, decision, now)
+            _insert(connection, alert, decision, now, ended_at)
             if notice is not None:
                 enqueue(connection, notice, now)
         return True
@@ -110,7 +119,7 @@ class Record:
             _count(connection, decision)
             last = _last_row(connection, alert)
             if last is None:
-                _insert(connection, alert, decision, now)
+                _insert(connection, alert, decision, now, now)
             else:
                 _touch(connection, last["id"], now)
             connection.execute(
@@ -213,7 +222,13 @@ def _touch(connection: sqlite3.Connection, row_id: int, now: int) -> None:
     )
 
 
-def _insert(connection: sqlite3.Connection, alert: Alert, decision: Decision, now: int) -> None:
+def _insert(
+    connection: sqlite3.Connection,
+    alert: Alert,
+    decision: Decision,
+    now: int,
+    ended_at: int | None,
+) -> None:
     labels = ("alertname", "rule", "type", "scope", "target", "period", "severity", "action")
     row = {
         "key": alert.key,
@@ -230,6 +245,7 @@ def _insert(connection: sqlite3.Connection, alert: Alert, decision: Decision, no
         "trip_id": decision.trip_id,
         "first_seen": now,
         "last_seen": now,
+        "ended_at": ended_at,
         "deliveries": 1,
     }
     names, places = ", ".join(row), ", ".join("?" * len(row))

@@ -111,5 +111,8 @@ class Releases:
                 by = by if state.status == ENABLED else Release.TAKEN_OVER
         if state is None:
             by = Release.GONE
+        current = self._incidents.get(trip.id)
+        if current is not None and current.state is TripState.RELEASED:  # somebody was quicker
+            return current.released_by or by
         self.drop(trip, by, state)
         return by

@@ -20,7 +20,7 @@ from breaker.parts import Parts
 from breaker.settings import BreakerSettings
 from breaker.switchboard import default_switches
 from breaker.trip import Trips
-from newapi.database import Database
+from newapi.database import Database, DatabaseError
 from newapi.switch import Kind, Switch
 from service.jobs import Jobs
 from service.web import Page, serve
@@ -146,6 +146,14 @@ class Breaker:
             RecordError: the record cannot be read or written.
         """
         self.keeper.look_at_all(self._worker)
+        self._settle()
+
+    def _settle(self) -> None:
+        for trip in self.record.incidents.writing():
+            try:
+                self._worker.submit(self.trips.settle, trip).result()
+            except DatabaseError:  # /-/ready says it, and the next delivery does
+                return
 
     def forget(self) -> None:
         """Delete what is older than the history.

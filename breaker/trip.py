@@ -22,7 +22,7 @@ from breaker.holding import who_enabled
 from breaker.incidents import Change, seen_columns
 from breaker.keeper import Keeper, is_held
 from breaker.mode import Mode
-from breaker.notice import compose, explain
+from breaker.notice import compose, explain, read_cause
 from breaker.record import Record
 from breaker.release import doublings_after
 from breaker.settings import Language
@@ -104,6 +104,27 @@ class Trips:
             raise ValueError("an alert without a target")
         return self._act(alert, target, last, mode, now)
 
+    def settle(self, trip: Trip) -> None:
+        """Find out whether a trip was done whose write was begun, without waiting for its alert.
+
+        The breaker may have been killed just after the write, and the alert have ended since: then
+        no delivery comes that would go on with it.
+
+        Raises:
+            DatabaseError: the gateway's database does not answer.
+            RecordError: the record cannot be read or written.
+        """
+        mode = self._mode()
+        if mode is Mode.OFF:
+            return
+        state = self._board.read(trip.target)
+        covered = self._incidents.holder(trip.target, other_than=trip.id) is not None
+        step, _ = judge(state, trip, mode, covered=covered)
+        if step is Step.KEEP and state is not None:
+            done = Decision(Result.TRIPPED, trip_id=trip.id)
+            now, alert = int(self._clock()), read_cause(trip)
+            self._conclude(alert, trip, step, done, state, now, ended_at=trip.ended_at)
+
     def _act(
         self, alert: Alert, target: Target, last: Trip | None, mode: Mode, now: int
     ) -> Decision:
@@ -125,6 +146,9 @@ class Trips:
                     return self._conclude(alert, trip, step, refused, state, now)
         except DatabaseError as error:
             return self._fail(alert, trip.id, error, now)
+        if step is Step.UNDONE and mode is not Mode.ENFORCE:
+            undone = NotVerifiedError("its trip was undone, and nothing is written in a dry run")
+            return self._fail(alert, trip.id, undone, now)
         if step in {Step.WRITE, Step.UNDONE}:
             return self._write(alert, trip, state if step is Step.UNDONE else None, mode, now)
         return self._conclude(alert, trip, step, _refused(trip, reason, state), state, now)
@@ -206,6 +230,8 @@ class Trips:
         decision: Decision,
         state: State | None,
         now: int,
+        *,
+        ended_at: int | None = None,
     ) -> Decision:
         """Finish with the state that a trip has now."""
         told = None
@@ -228,7 +254,7 @@ class Trips:
         name = state.name if state is not None else alert.name
         why = ": ".join(filter(None, (decision.reason, decision.detail)))
         change = Change(trip.id, wanted, why, columns) if wanted is not trip.state else None
-        return self._finish(alert, decision, change, name, now, told=told)
+        return self._finish(alert, decision, change, name, now, told=told, ended_at=ended_at)
 
     def _finish(
         self,
@@ -239,10 +265,13 @@ class Trips:
         now: int,
         *,
         told: bool | None = None,
+        ended_at: int | None = None,
     ) -> Decision:
         """Record a decision, with the step of its trip and the notice of it."""
         notice = compose(alert, decision, name, self._language, told=told)
-        new = self._record.add(alert, decision, now, change=change, notice=notice)
+        new = self._record.add(
+            alert, decision, now, change=change, notice=notice, ended_at=ended_at
+        )
         if new and decision.result is not Result.RECORDED:
             level = logging.ERROR if decision.result is Result.FAILED else logging.WARNING
             log.log(level, "%s", describe(alert, decision))

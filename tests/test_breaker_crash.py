@@ -173,3 +173,59 @@ def test_a_kill_while_an_api_key_is_disabled(gateway_url: str, tmp_path: Path, p
     assert bench.notices() == ["Tripped"]
     bench.breaker.close()
     database.close()
+
+
+@SQLITE
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("flavour", Flavour)
+def test_a_kill_after_which_no_delivery_comes(
+    gateway_url: str, tmp_path: Path, flavour: Flavour, *, ended: bool
+) -> None:
+    database = make_gateway(gateway_url, flavour)
+    add_channel(database, 7)
+    kill("result", gateway_url, tmp_path, webhook(raw_alert()))
+    bench = restarted(gateway_url, tmp_path)
+    if ended:
+        bench.post(raw_alert(status="resolved"))
+    bench.breaker.hold()
+    assert (tables(database, 7)[::2], bench.trips()) == ((2, OFF), ["held"])
+    assert (bench.held(), bench.notices()) == (["channel 7"], ["Tripped"])
+    rows = [r for r in bench.breaker.record.notifications(9) if r.result == "tripped"]
+    assert [row.ended_at is not None for row in rows] == [ended]
+    bench.breaker.close()
+    database.close()
+
+
+@SQLITE
+def test_what_was_not_written_is_left_to_the_next_delivery(
+    gateway_url: str, tmp_path: Path
+) -> None:
+    database = make_gateway(gateway_url)
+    add_channel(database, 7)
+    kill("write", gateway_url, tmp_path, webhook(raw_alert()))
+    bench = restarted(gateway_url, tmp_path)
+    bench.breaker.hold()
+    assert (tables(database, 7)[::2], bench.trips()) == ((1, ON), ["writing"])
+    (bench.breaker.store.path.parent / "mode").write_text("dry-run")
+    bench.post(raw_alert())
+    assert tables(database, 7)[::2] == (1, ON)
+    bench.breaker.close()
+    database.close()
+
+
+@SQLITE
+def test_a_dry_run_after_a_kill_writes_nothing(gateway_url: str, tmp_path: Path) -> None:
+    database = make_gateway(gateway_url)
+    add_channel(database, 7)
+    kill("result", gateway_url, tmp_path, webhook(raw_alert()))
+    run(database, "UPDATE abilities SET enabled = 1 WHERE channel_id = 7")
+    bench = restarted(gateway_url, tmp_path)
+    (bench.breaker.store.path.parent / "mode").write_text("dry-run")
+    bench.breaker.hold()
+    assert bench.post(raw_alert()).status_code == 503
+    assert tables(database, 7)[::2] == (2, ON)
+    (bench.breaker.store.path.parent / "mode").write_text("enforce")
+    assert bench.post(raw_alert()).status_code == 200
+    assert (tables(database, 7)[::2], bench.trips()) == ((2, OFF), ["held"])
+    bench.breaker.close()
+    database.close()
