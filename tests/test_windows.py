@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.measures import lower_bound, quantile
@@ -142,6 +142,7 @@ def test_a_window_is_exact_at_the_edge_of_a_bucket(
 SPANS = (Rolling(300), Day(ZoneInfo("Asia/Shanghai")), Fixed(NOW + 30, NOW + 330))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 400), st.integers(0, 90), st.integers(0, 50)),
