@@ -23,8 +23,8 @@ from newapi.rows import LogType
 
 log = logging.getLogger(__name__)
 
-LIMIT = 20_000
-"""Rows of one query."""
+LIMIT = 1000
+"""Rows of one query. On SQLite the gateway cannot commit while it runs."""
 
 REST = 30
 """Seconds until the next query after one that failed."""

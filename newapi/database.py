@@ -177,19 +177,35 @@ def _postgresql(url: URL, statement_timeout: float, common: dict[str, Any]) -> E
 def _sqlite(url: URL, statement_timeout: float, writable: bool, common: dict[str, Any]) -> Engine:
     file = f"file:{quote(str(url.database))}?mode={'rw' if writable else 'ro'}&uri=true"
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 5}, **common)
+    autocommit = "isolation_level" in common
 
     @event.listens_for(engine, "connect")
     def tolerate(connection: Any, _: Any) -> None:
         # SQLite keeps whatever bytes the gateway gave it as text.
         connection.text_factory = lambda text: text.decode(errors="replace")
+        connection.execute("PRAGMA temp_store = MEMORY")
 
-    @event.listens_for(engine, "before_cursor_execute")
-    def limit(connection: Connection, *_: Any) -> None:
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def limit(
+        connection: Connection, cursor: Any, sql: str, parameters: Any, *_: Any
+    ) -> tuple[str, Any]:
         deadline = time.monotonic() + statement_timeout
         driver: Any = connection.connection.driver_connection
-        driver.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+        driver.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+        if not (autocommit and sql.startswith("SELECT")):
+            return sql, parameters
+        # The gateway cannot commit while we step through an answer, and each step waits for
+        # Python's lock: while another thread renders a page, a few thousand rows take seconds. All
+        # is therefore copied in a single step, and stepped through when the file is free again.
+        cursor.execute("DROP TABLE IF EXISTS temp.answer")
+        cursor.execute(f"CREATE TEMP TABLE answer AS {sql}", parameters)
+        return "SELECT * FROM temp.answer", ()
 
     return engine
+
+
+_STEPS = 1_000_000
+"""Of SQLite's machine, between two looks at the time, some 50 ms."""
 
 
 _MYSQL_FAULTS = {

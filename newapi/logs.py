@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Integer,
@@ -18,6 +19,10 @@ from sqlalchemy import func as sql
 
 from newapi.rows import LogRow, LogType
 from newapi.schema import Flavour, Schema
+
+PIECE = 1000
+"""Rows of one statement by primary key: on SQLite the gateway cannot commit while it runs, and so
+many take less than a commit."""
 
 _REQUIRED = ("id", "created_at", "type", "channel_id", "model_name", "quota")
 
@@ -34,7 +39,7 @@ class LogTable:
         self.flavour = schema.flavour
         self.tells_requests = schema.has("logs", "request_id")
         """Whether rows say which request they belong to."""
-        self._id: ColumnElement[Any] = column("id")
+        self._id: ColumnElement[Any] = column("id", BigInteger)
         self._rows = self._select(schema)
         self._after = (
             self._rows.where(self._id > bindparam("after"))
@@ -44,8 +49,15 @@ class LogTable:
 
     def after(self, connection: Connection, row_id: int, limit: int) -> list[LogRow]:
         """Read the next `limit` rows of every type whose id is above `row_id`, in order of id."""
-        found = connection.execute(self._after, {"after": row_id, "rows": limit})
-        return [LogRow._make(row) for row in found.fetchall()]
+        rows: list[LogRow] = []
+        while len(rows) < limit:
+            piece = min(limit - len(rows), PIECE)
+            found = connection.execute(self._after, {"after": row_id, "rows": piece}).fetchall()
+            rows.extend(map(LogRow._make, found))
+            if len(found) < piece:
+                break
+            row_id = rows[-1].id
+        return rows
 
     def within(self, connection: Connection, first: int, last: int, limit: int) -> list[LogRow]:
         """Read the first `limit` rows whose id is first..last, both included, in order of id."""
@@ -98,7 +110,9 @@ class LogTable:
     def first_since(self, connection: Connection, time: int) -> int | None:
         """Give the lowest id of the rows with created_at >= `time`; None without any."""
         created_at: ColumnElement[Any] = column("created_at")
-        lowest: ColumnElement[Any] = sql.min(self._id)
+        # Of a sum, since SQLite and PostgreSQL would look for the lowest id itself by walking
+        # through the primary key from its beginning.
+        lowest: ColumnElement[Any] = sql.min(self._id + 0)
         statement = select(lowest).select_from(table("logs")).where(created_at >= time)
         row_id = connection.execute(statement).scalar()
         return None if row_id is None else int(row_id)

@@ -58,6 +58,18 @@ def test_a_row_that_becomes_visible_late_is_counted_once(make: Make) -> None:
     assert len(follower.ledger.gaps) == 0
 
 
+def test_gaps_around_the_id_2_147_483_648_are_looked_for(make: Make) -> None:
+    follower = make()
+    edge = 2**31
+    follower.write(*ids(edge - 5))
+    follower.poll()
+    follower.write(*ids(edge - 3, edge + 3))
+    follower.poll(2)
+    follower.write(*ids(edge - 4, edge + 1))
+    follower.poll(5)
+    assert follower.sum() == 4
+
+
 def test_a_late_row_is_found_after_a_long_outage(make: Make) -> None:
     follower = make()
     follower.write(*ids(1))

@@ -20,6 +20,7 @@ from sqlalchemy import inspect as look_at
 
 from exporter.backfill import boundary, past
 from exporter.failed import SETTLE_AFTER
+from exporter.spans import Rolling
 from exporter.windows import Window
 from newapi.database import Database
 from newapi.dsn import parse_dsn
@@ -78,13 +79,13 @@ def overheard() -> Iterator[list[Statement]]:
     found: list[Statement] = []
 
     def hear(_: Connection, _cursor: Any, sql: str, parameters: Any, *_more: Any) -> None:
-        frame = sys._getframe()
+        frame, asked_by = sys._getframe(), ""
         while frame.f_back is not None:
             where, _dot, name = frame.f_code.co_qualname.rpartition(".")
-            if where == LogTable.__name__:
-                found.append(Statement(name, sql, parameters))
-                return
+            asked_by = name if where == LogTable.__name__ else asked_by
             frame = frame.f_back
+        if asked_by:
+            found.append(Statement(asked_by, sql, parameters))
 
     event.listen(Engine, "before_cursor_execute", hear)
     try:
@@ -95,7 +96,7 @@ def overheard() -> Iterator[list[Statement]]:
 
 def read_in_every_way(url: str, folder: Path, rows: int) -> list[Statement]:
     """Have the exporter read a log table of so many old rows, and everything that may befall it."""
-    follower = Follower(url, folder, windows=[Window("channel", ("*",), 3600)])
+    follower = Follower(url, folder, windows=[Window("channel", ("*",), Rolling(3600))])
     fill(follower.database, rows, start=NOON - 90 * 86400, per_second=1)
     follower.write(*({"id": rows + n, "created_at": NOON - 60} for n in range(1, 51)))
     failures = [{"id": rows + 60 + n, "type": 5, "request_id": f"r{n}"} for n in range(501)]
@@ -341,7 +342,7 @@ def _assert_short(waits: list[int], at_least: int) -> None:
 
 def _window_is_complete(exporter: Exporter) -> bool:
     exporter.metrics()
-    complete = exporter.metrics("/metrics/alerts").get("newapi_alert_rule_window_complete", {})
+    complete = exporter.metrics("/metrics/alerts").get("newapi_alert_rule_window_filled_ratio", {})
     return set(complete.values()) == {1.0}
 
 

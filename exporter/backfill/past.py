@@ -11,7 +11,7 @@ from newapi.database import DatabaseError, Fault
 from newapi.events import Event
 from newapi.rows import LogRow
 
-LIMIT = 5000
+LIMIT = 1000
 """Rows of one query. On SQLite a reader that lingers makes the gateway lose a row."""
 
 NARROW = 600

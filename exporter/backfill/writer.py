@@ -41,8 +41,8 @@ KEPT = 200_000
 AT_ONCE = min(os.cpu_count() or 1, 4)
 """Runs of promtool at the same time; each takes some 300 MB, half of it the mapped text."""
 
-IDS = 500
-"""Request ids looked up by one statement."""
+IDS = 100
+"""Request ids looked up by one statement; see exporter/poll.py."""
 
 Report = Callable[[float, Progress], None]
 """Is told the unix second up to which the past was read, and what that came to."""
