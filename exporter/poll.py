@@ -114,7 +114,9 @@ class Poller:
 
     def _inspect(self, connection: Connection, now: float) -> LogTable:
         if self._table is None or now - self._inspected >= INSPECT_EVERY:
-            self._table, self._inspected = LogTable(inspect(connection)), now
+            schema = inspect(connection)
+            self._table, self._inspected = LogTable(schema), now
+            self._status.logs = schema
         return self._table
 
     def _read(self, connection: Connection, table: LogTable) -> bool:

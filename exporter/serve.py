@@ -80,8 +80,8 @@ class Exporter:
         """
         settings = self._settings
         render = page(
-            LogCollector(self.ledger, self.stock),
-            TodayCollector(self.ledger, self.filler, self.stock),
+            LogCollector(self.ledger, self.status),
+            TodayCollector(self.ledger, self.filler, self.status),
             InventoryCollector(self.stock, self.ledger),
             MonitorCollector(self.ledger, self.status, settings.tz.key),
         )
@@ -131,7 +131,7 @@ class Exporter:
             self.status.failed("state", "state", f"state: {error}")
 
     def _page(self) -> Page:
-        schema, inventory = self.stock.schema, self.stock.inventory
+        schema, inventory = self.status.logs, self.stock.inventory
         facts = [
             ("Gateway", schema.flavour.value if schema is not None else "not read yet"),
             ("Database", self.database.name),

@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from newapi.schema import Schema
+
 
 @dataclass
 class Status:
@@ -22,6 +24,8 @@ class Status:
     newest_created_at: int = 0
     """Unix seconds of the newest row that was read."""
     lag_rows: int = 0
+    logs: Schema | None = None
+    """Columns of the log table's database; known once caught_up."""
 
     def failed(self, part: str, kind: str, message: str) -> None:
         """Note that a part failed."""

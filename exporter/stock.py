@@ -11,7 +11,7 @@ from exporter.status import Status
 from newapi.database import Database, DatabaseError
 from newapi.inventory import Inventory, read_inventory
 from newapi.options import Options, read_options
-from newapi.schema import Schema, inspect
+from newapi.schema import inspect
 from service.log import OncePerMinute
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,6 @@ class Stock:
         """Unix time of the last reading; 0 before the first."""
         self.inventory: Inventory | None = None
         self.options: Options | None = None
-        self.schema: Schema | None = None
-        """Columns of the log table's database."""
         self._database = database
         self._logs = logs
         self._ledger = ledger
@@ -78,7 +76,7 @@ class Stock:
             self._status.failed("inventory", error.fault.value, message)
             self._said.warning(message, now)
             return
-        self.schema, self.inventory, self.options = schema, inventory, options
+        self.inventory, self.options = inventory, options
         self.read_at = now
         if self._ledger.counting_since is not None:
             self._read_at = now

@@ -82,6 +82,18 @@ def test_a_sqlite_file_that_is_missing_is_waited_for_and_never_created(tmp_path:
     assert_quiet(exporter)
 
 
+def test_what_one_api_cannot_tell_is_absent_from_the_first_scrape_on(tmp_path: Path) -> None:
+    """Also while its inventory cannot be read."""
+    logs = f"sqlite:///{tmp_path}/logs.db"
+    create(parse_dsn(logs), Flavour.ONE_API)
+    settings = {"SQL_DSN": f"sqlite:///{tmp_path}/none.db", "LOG_SQL_DSN": logs}
+    with Exporter(settings, ALIVE) as exporter:
+        wait_until(lambda: exporter.get("/metrics").ok)
+        page = exporter.get("/metrics").text
+        assert 'newapi_metric_unavailable{metric="newapi_api_key_requests_total"' in page
+        assert "# TYPE newapi_api_key_requests_total" not in page
+
+
 def test_history_that_was_not_read_is_told_with_the_way_to_it(tmp_path: Path) -> None:
     dsn = f"sqlite:///{tmp_path}/one-api.db"
     create(parse_dsn(dsn))

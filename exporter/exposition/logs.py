@@ -7,7 +7,7 @@ from prometheus_client.registry import Collector
 
 from exporter.catalogue import LOG_METRICS
 from exporter.ledger import Ledger
-from exporter.stock import Stock
+from exporter.status import Status
 from newapi.schema import Flavour, Schema
 
 _NEEDS = {
@@ -51,13 +51,13 @@ def unavailable(schema: Schema, *, failures_seen: bool) -> dict[str, str]:
 class LogCollector(Collector):
     """Exposes the counters and histograms over the log table."""
 
-    def __init__(self, ledger: Ledger, stock: Stock) -> None:
+    def __init__(self, ledger: Ledger, status: Status) -> None:
         self._ledger = ledger
-        self._stock = stock
+        self._status = status
 
     def collect(self) -> Iterator[Metric]:
         """Give every family of one moment."""
-        schema = self._stock.schema
+        schema = self._status.logs
         sums = self._ledger.sums()
         seen = bool(sums.get("newapi_request_errors_total"))
         missing = unavailable(schema, failures_seen=seen) if schema is not None else {}

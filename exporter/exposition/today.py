@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from exporter.exposition.logs import unavailable
 from exporter.fill import Filler
 from exporter.ledger import Ledger
-from exporter.stock import Stock
+from exporter.status import Status
 from exporter.today import MEASURES, METRICS
 
 _TEXTS = {
@@ -21,14 +21,14 @@ _TEXTS = {
 class TodayCollector(Collector):
     """Exposes the sums of the present day."""
 
-    def __init__(self, ledger: Ledger, filler: Filler, stock: Stock) -> None:
+    def __init__(self, ledger: Ledger, filler: Filler, status: Status) -> None:
         self._ledger = ledger
         self._filler = filler
-        self._stock = stock
+        self._status = status
 
     def collect(self) -> Iterator[Metric]:
         """Give every family of one moment."""
-        schema = self._stock.schema
+        schema = self._status.logs
         missing = unavailable(schema, failures_seen=True) if schema is not None else {}
         sums = self._ledger.today()
         for template, labels in METRICS.items():
