@@ -242,6 +242,7 @@ main()
 """
 
 
+@SQLITE
 @pytest.mark.parametrize("flavour", Flavour)
 @pytest.mark.parametrize("point", ["intent", "write", "result"])
 def test_a_kill_while_it_is_released(
