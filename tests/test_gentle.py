@@ -44,6 +44,9 @@ MILLION = 1_000_000
 ALLOWED = 200 * 2**20
 """Bytes of memory."""
 
+PATIENCE = 240
+"""Seconds that reading a million rows may take on a machine that is busy with other things."""
+
 NONE: Series = frozenset()
 RULE = """
 rules:
@@ -57,6 +60,7 @@ READS = {
     "within": PRIMARY,
     "among": PRIMARY,
     "newest": PRIMARY,
+    "oldest": PRIMARY,
     "since": CREATED_AT,
     "first_since": CREATED_AT,
     "succeeded": REQUEST_ID,
@@ -301,6 +305,7 @@ class Writer:
             return
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.xfail(reason="the exporter steps through thousands of rows while the file is locked")
 def test_a_writer_on_sqlite_waits_for_no_longer_than_a_commit_takes(tmp_path: Path) -> None:
     file, alerts = tmp_path / "one-api.db", tmp_path / "alerts.yml"
@@ -318,13 +323,13 @@ def test_a_writer_on_sqlite_waits_for_no_longer_than_a_commit_takes(tmp_path: Pa
         fill(database, requests, start=now - 3600, first=MILLION - requests + 1)
         with Writer(file) as gateway:
             exporter.start()
-            wait_until(lambda: exporter.get("/-/ready").ok, 100)
+            wait_until(lambda: exporter.get("/-/ready").ok, PATIENCE)
             assert exporter.metrics()["newapi_exporter_rows_read_total"][NONE] > MILLION
             _assert_short(gateway.lock_waits(), at_least=20)
             assert peak_memory(exporter) < ALLOWED
 
             alerts.write_text(RULE)
-            wait_until(lambda: _window_is_complete(exporter), 100)  # and renders pages all the time
+            wait_until(lambda: _window_is_complete(exporter), PATIENCE)  # and renders pages all the time
             _assert_short(gateway.lock_waits(), at_least=5)
         with database.connect() as connection:
             counts = "SELECT COUNT(*), SUM(CASE WHEN type = 2 THEN 1 ELSE 0 END) FROM logs"
@@ -346,6 +351,7 @@ def _window_is_complete(exporter: Exporter) -> bool:
     return set(complete.values()) == {1.0}
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
@@ -373,7 +379,7 @@ def test_a_poll_that_finds_a_million_rows_needs_little_memory(
         fill(database, MILLION, start=before, step=step, kind=MANAGE)
         fill(database, 20_000, start=before + 3600, first=MILLION * step + 1, step=step)
         exporter.start()
-        wait_until(lambda: exporter.get("/-/ready").ok, 150)
+        wait_until(lambda: exporter.get("/-/ready").ok, PATIENCE)
         assert exporter.metrics()["newapi_exporter_rows_read_total"][NONE] == MILLION + 20_000
         assert peak_memory(exporter) < ALLOWED
     server.drop_database("million")
