@@ -329,7 +329,8 @@ def test_a_writer_on_sqlite_waits_for_no_longer_than_a_commit_takes(tmp_path: Pa
             assert peak_memory(exporter) < ALLOWED
 
             alerts.write_text(RULE)
-            wait_until(lambda: _window_is_complete(exporter), PATIENCE)  # and renders pages all the time
+            # Each question makes it render a page.
+            wait_until(lambda: _window_is_complete(exporter), PATIENCE)
             _assert_short(gateway.lock_waits(), at_least=5)
         with database.connect() as connection:
             counts = "SELECT COUNT(*), SUM(CASE WHEN type = 2 THEN 1 ELSE 0 END) FROM logs"
