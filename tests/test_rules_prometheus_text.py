@@ -33,7 +33,7 @@ ALERTS = _alerts()
 
 def test_there_is_a_file_for_each_type() -> None:
     files = {path.stem for path in RULES.glob("*.yml")}
-    assert files == {kind.type for kind in KINDS} | {"monitor", "recording"}
+    assert files == {kind.type for kind in KINDS} | {"monitor", "recording", "recorded_totals"}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.type)
