@@ -25,7 +25,6 @@ def fill(
     start: int,
     per_second: int = 1000,
     first: int = 1,
-    step: int = 1,
     kind: int = LogType.CONSUME,
 ) -> None:
     """Insert rows of 30 channels, 20 models, 500 API keys and 50 users.
@@ -36,13 +35,12 @@ def fill(
         start: unix seconds at which the first was created.
         per_second: rows that were created in the same second.
         first: the id of the first.
-        step: by how much each id is above the one before.
         kind: their type.
     """
     mysql = database.dialect == "mysql"
     divide = "DIV" if mysql else "/"
     columns = {
-        "id": f"{first} + i * {step}",
+        "id": f"{first} + i",
         "user_id": "1 + i % 50",
         "created_at": f"{start} + i {divide} {per_second}",
         "type": str(kind),
@@ -65,8 +63,8 @@ def fill(
         while done < rows:  # each round doubles them
             more = min(done, rows - done)
             source = (
-                f"(SELECT (id - {first}) {divide} {step} + {done} AS i FROM logs"
-                f" WHERE id BETWEEN {first} AND {first + (more - 1) * step}) n"
+                f"(SELECT id - {first} + {done} AS i FROM logs"
+                f" WHERE id BETWEEN {first} AND {first + more - 1}) n"
             )
             connection.execute(text(f"{statement} {source}"), {"other": OTHER})
             done += more
