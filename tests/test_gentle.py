@@ -303,11 +303,14 @@ class Writer:
 
 
 @pytest.mark.timeout(600)
-def test_a_writer_on_sqlite_waits_for_no_longer_than_a_commit_takes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [MILLION // 5, pytest.param(MILLION, marks=pytest.mark.torture)])
+def test_a_writer_on_sqlite_waits_for_no_longer_than_a_commit_takes(
+    tmp_path: Path, many: int
+) -> None:
     file, alerts = tmp_path / "one-api.db", tmp_path / "alerts.yml"
     file.touch()
     settings = {"SQLITE_PATH": str(file), "ALERTS_FILE": str(alerts), "POLL_INTERVAL": "1"}
-    now, requests = int(time.time()), 50_000
+    now, requests = int(time.time()), many // 20
     with (
         gateway_at(f"sqlite:///{file}") as database,
         Exporter(settings, "/-/healthy") as exporter,
@@ -315,31 +318,31 @@ def test_a_writer_on_sqlite_waits_for_no_longer_than_a_commit_takes(tmp_path: Pa
         drop_unread_indexes(database)
         wait_until(lambda: exporter.get("/-/ready").ok)
         exporter.stop()
-        fill(database, MILLION - requests, start=now - 7200, kind=MANAGE)
-        fill(database, requests, start=now - 3600, first=MILLION - requests + 1)
+        fill(database, many - requests, start=now - 7200, kind=MANAGE)
+        fill(database, requests, start=now - 3600, first=many - requests + 1)
         with Writer(file) as gateway:
             exporter.start()
             wait_until(lambda: exporter.get("/-/ready").ok, PATIENCE)
-            assert exporter.metrics()["newapi_exporter_rows_read_total"][NONE] > MILLION
-            _assert_short(gateway.lock_waits(), at_least=20)
+            assert exporter.metrics()["newapi_exporter_rows_read_total"][NONE] > many
+            _assert_short(gateway.lock_waits(), at_least=many // 50_000)
             assert peak_memory(exporter) < ALLOWED
 
             alerts.write_text(RULE)
             # Each question makes it render a page.
             wait_until(lambda: _window_is_complete(exporter), PATIENCE)
-            _assert_short(gateway.lock_waits(), at_least=5)
+            _assert_short(gateway.lock_waits(), at_least=many // 200_000)
         with database.connect() as connection:
             counts = "SELECT COUNT(*), SUM(CASE WHEN type = 2 THEN 1 ELSE 0 END) FROM logs"
             rows, completed = connection.execute(text(counts)).one()
-        assert rows == MILLION + gateway.rows
+        assert rows == many + gateway.rows
         wait_until(lambda: sum(exporter.metrics()["newapi_requests_total"].values()) == completed)
 
 
 def _assert_short(waits: list[int], at_least: int) -> None:
-    """Hold that commits which found the file locked waited once; one in ten may meet a machine that
-    gives the exporter no time just then."""
+    """Hold that commits which found the file locked waited once; where there are many, one in ten,
+    else fewer than half, may meet a machine that gives the exporter no time just then."""
     assert len(waits) >= at_least
-    assert waits[len(waits) * 9 // 10] == 1, Counter(waits)
+    assert waits[len(waits) * 9 // 10 if len(waits) > 20 else len(waits) // 2] == 1, Counter(waits)
 
 
 def _window_is_complete(exporter: Exporter) -> bool:
