@@ -5,7 +5,6 @@ import json
 from grafana_foundation_sdk.builders.dashboard import (
     Dashboard,
     DashboardLink,
-    DatasourceVariable,
     Row,
     TimeOption,
     TimePicker,
@@ -16,9 +15,10 @@ from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DashboardLinkType,
     Panel,
-    VariableOption,
+    VariableModel,
 )
 
+from grafana import variables
 from grafana.language import Language
 
 TAG = "newapi-monitor"
@@ -40,7 +40,14 @@ def uid(name: str, language: Language) -> str:
     return f"newapi-{name}-{language}"
 
 
-def frame(name: str, language: Language, title: str, description: str) -> Dashboard:
+def frame(
+    name: str,
+    language: Language,
+    title: str,
+    description: str,
+    *filters: Builder[VariableModel],
+    since: str = "24h",
+) -> Dashboard:
     """Begin a dashboard: everything but its panels.
 
     Args:
@@ -48,6 +55,8 @@ def frame(name: str, language: Language, title: str, description: str) -> Dashbo
         language: of the dashboard.
         title: in English, as `description`.
         description: what it is for.
+        filters: its variables, beside those that all have.
+        since: the length of its first range.
     """
     say = language.say
     picker = TimePicker().refresh_intervals(REFRESH)
@@ -55,14 +64,7 @@ def frame(name: str, language: Language, title: str, description: str) -> Dashbo
         TimeOption().display(say(text)).from_val(f"now-{length}").to("now")
         for length, text in RANGES.items()
     ]
-    source = (
-        DatasourceVariable("datasource")
-        .label(say("Data source"))
-        .type("prometheus")
-        .regex("")
-        .current(VariableOption(text="Prometheus", value="prometheus"))
-    )
-    return (
+    board = (
         Dashboard(say(title))
         .uid(uid(name, language))
         .description(say(description))
@@ -70,12 +72,20 @@ def frame(name: str, language: Language, title: str, description: str) -> Dashbo
         .timezone("browser")
         .readonly()
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .time("now-24h", "now")
+        .time(f"now-{since}", "now")
         .refresh("30s")
         .timepicker(picker.quick_ranges(list(ranges)))
-        .with_variable(source)
         .links([_dashboards(language), _other_language(name, language)])
     )
+    for variable in (variables.source(say), *filters, variables.past()):
+        board = board.with_variable(variable)
+    return board
+
+
+def link(name: str, language: Language, **values: str) -> str:
+    """Give the path of a dashboard with values of its variables, keeping the time range."""
+    chosen = "".join(f"&var-{variable}={value}" for variable, value in values.items())
+    return f"/d/{uid(name, language)}?${{__url_time_range}}{chosen}"
 
 
 def add(board: Dashboard, *panels: Builder[Panel], row: str | None = None) -> Dashboard:

@@ -9,7 +9,7 @@ from grafana import measures, promql, style
 from grafana.language import Say
 from grafana.metrics import COUNTED_UNTIL
 from grafana.panels import MONEY, Card, colored, in_currency, numbers
-from grafana.promql import BEFORE, HOUR, RANGE, RECENT, RECENT_BEFORE, Window
+from grafana.promql import HOUR, RANGE, RECENT, Window
 from grafana.queries import now
 from grafana.style import BAD, GOOD, IDLE, PLAIN, WARNING
 
@@ -38,15 +38,15 @@ def cost(say: Say) -> stat.Panel:
 def active_channels(say: Say) -> stat.Panel:
     """Channels in use."""
     about = "Channels that completed a request in this period."
-    exprs = [measures.active("channel_id", window) for window in (RANGE, BEFORE)]
-    return _value(say, "Active channels", about, "none", exprs).decimals(0)
+    expr = measures.active("channel_id", RANGE)
+    return _value(say, "Active channels", about, "none", expr).decimals(0)
 
 
 def active_models(say: Say) -> stat.Panel:
     """Models in use."""
     about = "Models that completed a request in this period."
-    exprs = [measures.active("model", window) for window in (RANGE, BEFORE)]
-    return _value(say, "Active models", about, "none", exprs).decimals(0)
+    expr = measures.active("model", RANGE)
+    return _value(say, "Active models", about, "none", expr).decimals(0)
 
 
 def success(say: Say) -> stat.Panel:
@@ -56,8 +56,8 @@ def success(say: Say) -> stat.Panel:
         "tried again elsewhere count; what the caller did wrong and channel tests do not. Empty "
         "while no failure was ever logged."
     )
-    exprs = [measures.success(window) for window in (RANGE, BEFORE)]
-    panel = _value(say, "Success rate", about, "percentunit", exprs).decimals(2).max(1)
+    expr = measures.success(RANGE)
+    panel = _value(say, "Success rate", about, "percentunit", expr).decimals(2).max(1)
     limits = style.thresholds(BAD, (0.95, WARNING), (0.99, GOOD))
     return panel.color_scheme(style.by_threshold()).thresholds(limits)
 
@@ -65,15 +65,15 @@ def success(say: Say) -> stat.Panel:
 def rpm(say: Say) -> stat.Panel:
     """Requests a minute."""
     about = "Completed requests a minute in the last 5 minutes, and a period earlier."
-    exprs = [promql.a_minute(measures.requests, window) for window in (RECENT, RECENT_BEFORE)]
-    return _value(say, "RPM", about, "short", exprs)
+    expr = promql.a_minute(measures.requests, RECENT)
+    return _value(say, "RPM", about, "short", expr)
 
 
 def tpm(say: Say) -> stat.Panel:
     """Tokens a minute."""
     about = "LLM tokens a minute in the last 5 minutes, and a period earlier."
-    exprs = [promql.a_minute(measures.tokens, window) for window in (RECENT, RECENT_BEFORE)]
-    return _value(say, "TPM", about, "short", exprs)
+    expr = promql.a_minute(measures.tokens, RECENT)
+    return _value(say, "TPM", about, "short", expr)
 
 
 def model_health(say: Say) -> stat.Panel:
@@ -124,7 +124,7 @@ def _total(
 ) -> stat.Panel:
     """Show the total of the range, in the form of `shown`, and the change against before."""
     card = Card(say(title), say(about), width=3, height=5, unit=unit)
-    change = promql.change(measure(RANGE), measure(BEFORE))
+    change = promql.change(measure(RANGE))
     as_ratio = [
         DynamicConfigValue("unit", "percentunit"),
         DynamicConfigValue("decimals", 1),
@@ -136,9 +136,9 @@ def _total(
     return panel.override_by_name(say("Change"), as_ratio)
 
 
-def _value(say: Say, title: str, about: str, unit: str, exprs: list[str]) -> stat.Panel:
+def _value(say: Say, title: str, about: str, unit: str, expr: str) -> stat.Panel:
     """Show a value, and what it was in the period before."""
-    current, before = exprs
     card = Card(say(title), say(about), width=3, height=5, unit=unit)
-    panel = numbers(card, now(current, say("Now")), now(before, say("Before")), stacked=True)
+    queries = now(expr, say("Now")), now(promql.earlier(expr), say("Before"))
+    panel = numbers(card, *queries, stacked=True)
     return colored(panel, {say("Before"): PLAIN})

@@ -1,8 +1,11 @@
-"""What dashboards show, in PromQL: each measure is defined here once."""
+"""What dashboards show, in PromQL: each measure is defined here once.
+
+Measures of a window are for instant queries; those that end in _steps draw graphs.
+"""
 
 from grafana.metrics import (
-    CACHED_TOKENS,
     ERRORS,
+    NO_TESTS,
     QUOTA,
     REFUNDED,
     REQUESTS,
@@ -10,10 +13,20 @@ from grafana.metrics import (
     Counter,
     Thing,
 )
-from grafana.promql import Window, each, growth, named, or_zero, total
+from grafana.promql import (
+    RANGE,
+    Window,
+    each,
+    gauge,
+    growth,
+    named,
+    or_zero,
+    steps,
+    total,
+)
 
-NO_TESTS = 'source!="test"'
-FAILURES = f'{NO_TESTS}, category!="client"'
+NOT_CLIENT = 'category!="client"'
+FAILURES = f"{NO_TESTS}, {NOT_CLIENT}"
 """Failed attempts that count: what the caller did wrong says nothing about a channel."""
 
 FIRING = 'alertname=~"NewAPI.+", alertname!="NewAPIMonitorWatchdog", purpose!="trip"'
@@ -30,36 +43,43 @@ def tokens(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     return growth(TOKENS, window, by, where)
 
 
-def cached_tokens(window: Window) -> str:
-    """Prompt tokens served from cache."""
-    return growth(CACHED_TOKENS, window)
-
-
-def requests(window: Window, by: tuple[str, ...] = ()) -> str:
+def requests(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     """Completed requests, channel tests excluded."""
-    return growth(REQUESTS, window, by, NO_TESTS)
+    return growth(REQUESTS, window, by, _and(where, NO_TESTS))
 
 
-def failures(window: Window, by: tuple[str, ...] = ()) -> str:
+def failures(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     """Failed attempts that count."""
-    return growth(ERRORS, window, by, FAILURES)
+    return growth(ERRORS, window, by, _and(where, FAILURES))
 
 
-def attempts(window: Window, by: tuple[str, ...] = ()) -> str:
+def attempts(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     """Completed requests and failed attempts that count."""
     # A union, not a sum: where one of the two has no series, the other still counts.
-    return total(f"{each(REQUESTS, window, NO_TESTS)} or {each(ERRORS, window, FAILURES)}", by)
+    return total(f"{_done(window, where)} or {_failed(window, where)}", by)
 
 
-def success(window: Window, by: tuple[str, ...] = ()) -> str:
+def success(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     """Share of attempts that succeeded; nothing without traffic or where failures are unknown."""
-    return _where_failures_are_known(_ratio(window, by))
+    return where_failures_are_known(_ratio(window, by, where))
+
+
+def error_rate(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
+    """Share of attempts that failed; nothing without traffic or where failures are unknown."""
+    return where_failures_are_known(f"1 - {_ratio(window, by, where)}")
+
+
+def success_steps(level: str, by: tuple[str, ...] = (), where: str = "") -> str:
+    """Share of attempts that succeeded, from point to point."""
+    failed = steps(ERRORS, level, by, _and(where, NOT_CLIENT))
+    done = f"({steps(REQUESTS, level, by, where)} or {failed} * 0)"
+    return where_failures_are_known(f"{done} / (({done} + ({failed} or {done} * 0)) > 0)")
 
 
 def models_where(condition: str, window: Window) -> str:
     """How many models have a success rate that meets a condition."""
     count = or_zero(f"count({_ratio(window, ('model',))} {condition})")
-    return _where_failures_are_known(f"({count})")
+    return where_failures_are_known(f"({count})")
 
 
 def idle_models(window: Window) -> str:
@@ -73,20 +93,31 @@ def models_without_channel() -> str:
     return or_zero(f"count({_ENABLED_CHANNELS} == 0)")
 
 
+def enabled_channels() -> str:
+    """How many channels can serve each model; the group that has most."""
+    return "max by (model) (max by (model, group) (newapi_model_enabled_channels))"
+
+
 def active(label: str, window: Window) -> str:
     """How many channels or models completed a request."""
     return f"sum({requests(window, (label,))} > bool 0)"
 
 
-def spent(window: Window, by: tuple[str, ...] = ()) -> str:
+def spent(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     """Quota charged less quota given back."""
-    charged, back = growth(QUOTA, window, by), growth(REFUNDED, window, by)
+    charged, back = growth(QUOTA, window, by, where), growth(REFUNDED, window, by, where)
     return f"({charged} - {back} or {charged})"
 
 
-def cost(window: Window, by: tuple[str, ...] = ()) -> str:
+def spent_steps(level: str, by: tuple[str, ...] = (), where: str = "") -> str:
+    """Quota charged less quota given back, from point to point."""
+    charged, back = (steps(counter, level, by, where) for counter in (QUOTA, REFUNDED))
+    return f"({charged} - {back} or {charged})"
+
+
+def cost(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     """Quota charged less quota given back, as money."""
-    return money(spent(window, by))
+    return money(spent(window, by, where))
 
 
 def cost_of(quota: Counter, window: Window) -> str:
@@ -100,16 +131,39 @@ def money(quota: str) -> str:
     As the gateway does with what is past; history that was read from the log table has no rates
     of its own.
     """
-    per_usd, rate = (
-        f"on () group_left () max({metric} @ end())"
-        for metric in ("newapi_quota_per_usd", "newapi_display_currency_per_usd")
-    )
-    return f"{quota} / {per_usd} * {rate}"
+    return f"{quota} / {_constant('newapi_quota_per_usd')} * {_RATE}"
+
+
+def from_usd(dollars: str) -> str:
+    """Turn US dollars into the currency that the gateway shows."""
+    return f"{dollars} * {_RATE}"
+
+
+def paid_per_million(by: tuple[str, ...]) -> str:
+    """What a million tokens cost in the range, prompt and completion, after discounts and cache."""
+    return f"{cost(RANGE, by)} / on ({', '.join(by)}) ({tokens(RANGE, by)} > 0) * 1000000"
 
 
 def channels_with(status: str) -> str:
     """How many channels have a status."""
     return f'sum(max by (channel_id) (newapi_channel_status{{status="{status}"}}))'
+
+
+def api_keys_with(status: str) -> str:
+    """How many API keys have a status."""
+    return f'sum(max by (api_key_id) (newapi_api_key_status{{status="{status}"}}))'
+
+
+def lasts(remaining: str, used: str) -> str:
+    """How many seconds what is left lasts at the pace of the range; nothing where none is used."""
+    return f"{remaining} / ({used} > 0) * $__range_s"
+
+
+def limited_keys() -> str:
+    """What API keys with a limit have left, in quota units."""
+    left = gauge("newapi_api_key_remaining_quota", ("api_key_id",))
+    unlimited = gauge("newapi_api_key_unlimited", ("api_key_id",))
+    return f"({left} unless {unlimited} == 1)"
 
 
 def firing(by: tuple[str, ...]) -> str:
@@ -130,24 +184,60 @@ def held(kind: str, thing: Thing) -> str:
     return f"max by (kind, id, name) ({named(labelled, thing)})"
 
 
+def notifications(value: str, labels: tuple[str, ...], where: str = "") -> str:
+    """What arrived at the breaker in this range, by labels: the largest value of each.
+
+    Two breakers number what arrives each by itself.
+    """
+    listed = ", ".join(labels)
+    info = f"newapi_notification_info{{{where}}}"
+    when = "newapi_notification_timestamp_seconds > time() - $__range_s"
+    given = f"({value} and on (instance, id) {when})"
+    joined = f"{given} * on (instance, id) group_left ({listed}) {info}"
+    return f"max by ({listed}) ({joined})"
+
+
 def acted_on() -> str:
     """What alerts of this period came to that asked the breaker to act: when, in unix milliseconds.
 
     Not from the breaker's counters: those begin with the first decision, which no increase() sees.
     """
-    info = 'newapi_notification_info{result!~"recorded|repeated"}'
-    labels = "result, rule, target, name"
-    when = f"newapi_notification_timestamp_seconds * on (instance, id) group_left ({labels}) {info}"
-    return f"max by ({labels}) ({when} > time() - $__range_s) * 1000"
+    labels = ("result", "rule", "target", "name")
+    when = "newapi_notification_timestamp_seconds"
+    return f"{notifications(when, labels, ACTED)} * 1000"
 
 
-def _ratio(window: Window, by: tuple[str, ...]) -> str:
-    done = f"{each(REQUESTS, window, NO_TESTS)} or {each(ERRORS, window, FAILURES)} * 0"
-    return f"{total(done, by)} / ({attempts(window, by)} > 0)"
+ACTED = 'result!~"recorded|repeated"'
+"""What asked the breaker to act, and was not the same again."""
+
+_RATE = "on () group_left () max(newapi_display_currency_per_usd @ end())"
 
 
-def _where_failures_are_known(expr: str) -> str:
-    # A gateway that logs no failures would otherwise seem never to fail. One API cannot; New API
-    # does not unless told to, which only shows in that none was ever seen.
+def where_failures_are_known(expr: str) -> str:
+    """Give nothing where the gateway logs no failures: it would otherwise seem never to fail.
+
+    One API cannot; New API does not unless told to, which only shows in that none was ever seen.
+    """
     cannot = f'max(newapi_metric_unavailable{{metric="{ERRORS.name}"}})'
     return f"{expr} unless on () ({cannot} or max(newapi_error_log_seen) == 0)"
+
+
+def _ratio(window: Window, by: tuple[str, ...], where: str = "") -> str:
+    done = f"{_done(window, where)} or {_failed(window, where)} * 0"
+    return f"{total(done, by)} / ({attempts(window, by, where)} > 0)"
+
+
+def _done(window: Window, where: str) -> str:
+    return each(REQUESTS, window, _and(where, NO_TESTS))
+
+
+def _failed(window: Window, where: str) -> str:
+    return each(ERRORS, window, _and(where, FAILURES))
+
+
+def _constant(metric: str) -> str:
+    return f"on () group_left () max({metric} @ end())"
+
+
+def _and(*where: str) -> str:
+    return ", ".join(part for part in where if part)

@@ -11,6 +11,14 @@ class Counter:
 
     name: str
     labels: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
+    """The labels that its recorded totals keep beside those of the level."""
+    recorded_where: str = ""
+    """What its recorded totals leave out, as label matchers."""
+
+    def recorded(self, level: str) -> str:
+        """Give the name of its recorded totals: prometheus/rules/recorded_totals.yml."""
+        return f"{level}:{self.name.removesuffix('_total')}:total"
 
 
 @dataclass(frozen=True)
@@ -23,12 +31,17 @@ class Histogram:
     @property
     def buckets(self) -> Counter:
         """Its cumulative buckets."""
-        return Counter(f"{self.name}_bucket", (*self.labels, "le"))
+        return Counter(f"{self.name}_bucket", (*self.labels, "le"), ("le",))
 
     @property
     def count(self) -> Counter:
         """How many values it holds."""
         return Counter(f"{self.name}_count", self.labels)
+
+    @property
+    def sum(self) -> Counter:
+        """Their sum, in seconds."""
+        return Counter(f"{self.name}_sum", self.labels)
 
 
 @dataclass(frozen=True)
@@ -49,13 +62,31 @@ class Thing:
         return f"{shown} #{{{{{self.id}}}}}"
 
 
-REQUESTS = Counter("newapi_requests_total", (*_CHANNEL_MODEL, "source"))
-ERRORS = Counter("newapi_request_errors_total", (*_CHANNEL_MODEL, "source", "category"))
-TOKENS = Counter("newapi_tokens_total", (*_CHANNEL_MODEL, "direction"))
+NO_TESTS = 'source!="test"'
+
+LEVELS = {"gateway": (), "channel": ("channel_id",), "model": ("model",)}
+"""What totals are recorded by, and the labels of each level."""
+
+REQUESTS = Counter("newapi_requests_total", (*_CHANNEL_MODEL, "source"), (), NO_TESTS)
+ERRORS = Counter(
+    "newapi_request_errors_total",
+    (*_CHANNEL_MODEL, "source", "category"),
+    ("category",),
+    NO_TESTS,
+)
+TOKENS = Counter("newapi_tokens_total", (*_CHANNEL_MODEL, "direction"), ("direction",))
 CACHED_TOKENS = Counter("newapi_cached_tokens_total", _CHANNEL_MODEL)
 QUOTA = Counter("newapi_quota_total", _CHANNEL_MODEL)
 REFUNDED = Counter("newapi_quota_refunded_total", _CHANNEL_MODEL)
+BROKEN_STREAMS = Counter("newapi_broken_streams_total", (*_CHANNEL_MODEL, "reason"))
+FAILED_REQUESTS = Counter("newapi_failed_requests_total", ("model",))
+API_KEY_REQUESTS = Counter("newapi_api_key_requests_total", ("api_key_id",))
+API_KEY_ERRORS = Counter("newapi_api_key_errors_total", ("api_key_id",))
+API_KEY_TOKENS = Counter("newapi_api_key_tokens_total", ("api_key_id", "direction"))
 API_KEY_QUOTA = Counter("newapi_api_key_quota_total", ("api_key_id",))
+USER_REQUESTS = Counter("newapi_user_requests_total", ("user_id",))
+USER_ERRORS = Counter("newapi_user_errors_total", ("user_id",))
+USER_TOKENS = Counter("newapi_user_tokens_total", ("user_id", "direction"))
 USER_QUOTA = Counter("newapi_user_quota_total", ("user_id",))
 
 DURATION = Histogram("newapi_request_duration_seconds", _CHANNEL_MODEL)
@@ -66,3 +97,4 @@ API_KEY = Thing("api_key_id", "newapi_api_key_info", ("username", "name"))
 USER = Thing("user_id", "newapi_user_info")
 
 COUNTED_UNTIL = "newapi_counted_until_timestamp_seconds"
+COUNTING_SINCE = "newapi_counting_since_timestamp_seconds"

@@ -11,15 +11,18 @@ from grafana.language import Language, Say
 from grafana.metrics import (
     API_KEY,
     API_KEY_QUOTA,
+    CACHED_TOKENS,
     CHANNEL,
     DURATION,
     ERRORS,
     FIRST_TOKEN,
+    REQUESTS,
+    TOKENS,
     USER,
     USER_QUOTA,
 )
 from grafana.panels import MONEY, Card, bars, colored, in_currency, lines, pie, ranking, with_totals
-from grafana.promql import RANGE, RATE, STEP, WHOLE
+from grafana.promql import RANGE, WHOLE
 from grafana.queries import now, over_time
 from grafana.style import BAD, GOOD, IDLE, NEUTRAL
 
@@ -48,7 +51,7 @@ def build(language: Language) -> Dashboard:
 def _tokens_by_model(say: Say) -> timeseries.Panel:
     about = "Tokens of the 10 models that used most in this period, and of all others together."
     card = Card(say("Tokens by model"), say(about), width=16, height=9, unit="short")
-    each = measures.tokens(STEP, ("model",))
+    each = promql.steps(TOKENS, "model", ("model",))
     top = promql.largest(_TOP, measures.tokens(WHOLE, ("model",)))
     panel = bars(
         card,
@@ -83,9 +86,9 @@ def _tokens(say: Say) -> timeseries.Panel:
     ]
     panel = bars(
         card,
-        over_time(measures.tokens(STEP, where='direction="prompt"'), say("Prompt")),
-        over_time(measures.tokens(STEP, where='direction="completion"'), say("Completion")),
-        over_time(measures.cached_tokens(STEP), say("From cache")),
+        over_time(promql.steps(TOKENS, "gateway", (), 'direction="prompt"'), say("Prompt")),
+        over_time(promql.steps(TOKENS, "gateway", (), 'direction="completion"'), say("Completion")),
+        over_time(promql.steps(CACHED_TOKENS, "gateway"), say("From cache")),
     )
     panel = panel.override_by_name(say("From cache"), as_line)
     return colored(panel, {say("Prompt"): NEUTRAL, say("Completion"): "purple"})
@@ -96,8 +99,8 @@ def _requests(say: Say) -> timeseries.Panel:
     card = Card(say("Requests over time"), say(about), width=8, height=8, unit="short")
     panel = bars(
         card,
-        over_time(measures.requests(STEP), say("Completed")),
-        over_time(measures.failures(STEP), say("Failed")),
+        over_time(promql.steps(REQUESTS, "gateway"), say("Completed")),
+        over_time(promql.steps(ERRORS, "gateway", (), measures.NOT_CLIENT), say("Failed")),
     )
     return colored(panel, {say("Completed"): NEUTRAL, say("Failed"): BAD})
 
@@ -105,7 +108,7 @@ def _requests(say: Say) -> timeseries.Panel:
 def _cost(say: Say) -> timeseries.Panel:
     about = "Quota charged less quota given back, in the currency that the gateway shows."
     card = Card(say("Cost over time"), say(about), width=8, height=8, unit=MONEY)
-    panel = bars(card, over_time(measures.cost(STEP), say("Cost")))
+    panel = bars(card, over_time(measures.money(measures.spent_steps("gateway")), say("Cost")))
     return in_currency(colored(panel, {say("Cost"): NEUTRAL}))
 
 
@@ -117,8 +120,8 @@ def _latency(say: Say) -> timeseries.Panel:
     card = Card(say("Latency, p95"), say(about), width=12, height=8, unit="s")
     panel = lines(
         card,
-        over_time(promql.quantile(0.95, DURATION, RATE), say("Whole request")),
-        over_time(promql.quantile(0.95, FIRST_TOKEN, RATE), say("First token")),
+        over_time(promql.quantile_steps(0.95, DURATION, "gateway"), say("Whole request")),
+        over_time(promql.quantile_steps(0.95, FIRST_TOKEN, "gateway"), say("First token")),
     )
     return colored(panel, {say("Whole request"): NEUTRAL, say("First token"): "purple"})
 
@@ -126,7 +129,7 @@ def _latency(say: Say) -> timeseries.Panel:
 def _errors(say: Say) -> timeseries.Panel:
     about = "Failed attempts, channel tests excluded. Those of category client count in no rate."
     card = Card(say("Errors by category"), say(about), width=12, height=8, unit="short")
-    by_category = promql.growth(ERRORS, STEP, ("category",), measures.NO_TESTS)
+    by_category = promql.steps(ERRORS, "gateway", ("category",))
     panel = bars(card, over_time(by_category, "{{category}}"))
     for category, (text, shade) in style.CATEGORIES.items():
         panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])

@@ -1,16 +1,26 @@
 """The kinds of panels that dashboards are made of, each with what it always has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from grafana_foundation_sdk.builders import bargauge, piechart, stat, table, timeseries
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    heatmap,
+    piechart,
+    stat,
+    statushistory,
+    table,
+    timeseries,
+)
 from grafana_foundation_sdk.builders.common import (
     ReduceDataOptions,
     StackingConfig,
+    TableSortByFieldState,
     VizLegendOptions,
     VizTooltipOptions,
 )
+from grafana_foundation_sdk.builders.heatmap import CellValues, HeatmapColorOptions, YAxisConfig
 from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models.common import (
     BarAlignment,
@@ -27,11 +37,21 @@ from grafana_foundation_sdk.models.common import (
     VisibilityMode,
     VizOrientation,
 )
-from grafana_foundation_sdk.models.dashboard import DataTransformerConfig
+from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.piechart import PieChartLabels, PieChartLegendValues
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from grafana.queries import PROMETHEUS, currency, unit_from_currency
-from grafana.style import NEUTRAL, color, fixed, palette
+from grafana.queries import (
+    MIXED,
+    PROMETHEUS,
+    SqlQuery,
+    currency,
+    rows,
+    unit_from_currency,
+    unit_from_currency_of,
+)
+from grafana.style import NEUTRAL, by_threshold, color, fixed, palette
 
 MONEY = "currencyUSD"
 """Unit of money; the panel changes it to the currency that the gateway shows."""
@@ -43,7 +63,8 @@ _POINTS = 100
 """At most so many bars or points in a panel: a bar stays wide enough to be read."""
 
 P = TypeVar(
-    "P", stat.Panel, timeseries.Panel, piechart.Panel, bargauge.Panel, table.Panel
+    "P", stat.Panel, timeseries.Panel, piechart.Panel, bargauge.Panel, table.Panel,
+    heatmap.Panel, statushistory.Panel,
 )  # fmt: skip
 
 
@@ -133,6 +154,105 @@ def ranking(card: Card, *queries: Dataquery) -> bargauge.Panel:
     )
 
 
+def strips(card: Card, *queries: Dataquery) -> statushistory.Panel:
+    """Make a strip of cells a series, coloured by thresholds; no cell where there is no value."""
+    legend = VizLegendOptions().show_legend(False).display_mode(LegendDisplayMode.LIST)
+    return (
+        _panel(statushistory.Panel(), card, queries)
+        .interval("2m")
+        .max_data_points(_POINTS)
+        .show_value(VisibilityMode.NEVER)
+        .row_height(0.8)
+        .fill_opacity(90)
+        .legend(legend.placement(LegendPlacement.BOTTOM))
+        .color_scheme(by_threshold())
+    )
+
+
+def heat(card: Card, query: Dataquery) -> heatmap.Panel:
+    """Make a heat map of the buckets of a histogram."""
+    return (
+        _panel(heatmap.Panel(), card, (query.format(PromQueryFormat.HEATMAP),))
+        .interval("5m")
+        .max_data_points(_POINTS)
+        .calculate(False)
+        .color(HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
+        .y_axis(YAxisConfig().unit("s"))
+        .cell_values(CellValues().unit(card.unit))
+        .cell_gap(1)
+        .hide_legend()
+    )
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        title: in the dashboard's language.
+        source: a PromQL expression; or the label, or the column of SQL, that it shows.
+        unit: of its values; MONEY becomes the currency that the gateway shows.
+        more: what else its field is configured with.
+    """
+
+    title: str
+    source: str
+    unit: str = ""
+    more: Sequence[DynamicConfigValue] = ()
+
+
+def comparison(
+    card: Card, keys: Sequence[Column], values: Sequence[Column], sort: str = ""
+) -> table.Panel:
+    """Make a table of things by several measures, a query a measure, joined by their labels.
+
+    Args:
+        card: of the panel.
+        keys: labels that tell the things apart; further labels are not shown.
+        values: measures by these labels.
+        sort: the title of the column that it is sorted by, largest first.
+    """
+    refs = [f"Value #{chr(ord('A') + index)}" for index in range(len(values))]
+    panel = _panel(table.Panel(), card, tuple(rows(value.source) for value in values))
+    money = [ref for ref, value in zip(refs, values, strict=True) if value.unit == MONEY]
+    if money:
+        panel = panel.with_target(currency())
+        for transformation in unit_from_currency_of(money):
+            panel = panel.with_transformation(transformation)
+    names = {key.source: key.title for key in keys}
+    names |= {ref: value.title for ref, value in zip(refs, values, strict=True)}
+    panel = panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
+    return _arranged(panel, names, (*keys, *values), sort)
+
+
+def sql_table(card: Card, columns: Sequence[Column], sql: str) -> table.Panel:
+    """Make a table of what a statement finds, in its order."""
+    panel = _panel(table.Panel(), card, (SqlQuery(sql),)).datasource(MIXED)
+    money = [column.source for column in columns if column.unit == MONEY]
+    if money:
+        panel = panel.with_target(currency())
+        for transformation in unit_from_currency_of(money):
+            panel = panel.with_transformation(transformation)
+    return _arranged(panel, {column.source: column.title for column in columns}, columns, "")
+
+
+def _arranged(
+    panel: table.Panel, names: Mapping[str, str], columns: Sequence[Column], sort: str
+) -> table.Panel:
+    order = {name: index for index, name in enumerate(names)}
+    shown = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": dict(names)}
+    panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=shown))
+    for column in columns:
+        more = list(column.more)
+        if column.unit and column.unit != MONEY:
+            more.append(DynamicConfigValue("unit", column.unit))
+        if more:
+            panel = panel.override_by_name(column.title, more)
+    if sort:
+        panel = panel.sort_by([TableSortByFieldState().display_name(sort).desc(True)])
+    return panel.filterable(True)
+
+
 def listing(
     card: Card, columns: Mapping[str, str], query: Dataquery, hidden: tuple[str, ...] = ()
 ) -> table.Panel:
@@ -185,7 +305,7 @@ def _graph(card: Card, queries: tuple[Dataquery, ...]) -> timeseries.Panel:
     )
 
 
-def _panel(panel: P, card: Card, queries: tuple[Dataquery, ...]) -> P:
+def _panel(panel: P, card: Card, queries: tuple[Dataquery | SqlQuery, ...]) -> P:
     for index, query in enumerate(queries):
         panel = panel.with_target(query.ref_id(chr(ord("A") + index)))
     return (

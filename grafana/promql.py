@@ -2,45 +2,78 @@
 
 Two exporters on one gateway count the same rows, and a restart can change the address of one. So
 whatever is read is first reduced to its own labels by the maximum over instances, and only then
-summed or joined. For the same reason no dashboard filters by instance or job.
+subtracted, summed or joined. For the same reason no dashboard filters by instance or job.
+
+The exporter's counters never decrease and are exact, so that the difference of two samples is the
+usage between them. Unlike increase() it reads two samples of a series instead of all, guesses
+nothing at the edges, and takes no notice of a new address of the exporter.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from grafana.metrics import COUNTED_UNTIL, Counter, Histogram, Thing
+from grafana.metrics import (
+    COUNTED_UNTIL,
+    COUNTING_SINCE,
+    LEVELS,
+    REQUESTS,
+    Counter,
+    Histogram,
+    Thing,
+)
 
 MIN_REQUESTS = 20
 """Below it a percentile says nothing (the default of min_requests in alerts.yml)."""
 
+PAST = "past"
+"""The hidden variable that matches every id while a part of the range was not recorded."""
+
+_LATE = 300
+"""Seconds, at most, from where counting begins to where Prometheus first sees it."""
+
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of time that a counter is looked at over."""
+    """A stretch of time that a counter is looked at over.
+
+    Attributes:
+        length: as a duration.
+        start: unix time at which it begins, as PromQL.
+        modifier: of every selector.
+    """
 
     length: str
+    start: str
     modifier: str = ""
 
-    def of(self, selector: str) -> str:
-        """Give the range selector of a metric over this window."""
-        return f"{selector}[{self.length}] {self.modifier}".rstrip()
+    def end_of(self, selector: str) -> str:
+        """Give a metric as it is at the end."""
+        return f"{selector} {self.modifier}".rstrip()
+
+    def start_of(self, selector: str) -> str:
+        """Give a metric as it was at the start."""
+        return self.end_of(f"{selector} offset {self.length}")
 
 
-RANGE = Window("$__range")
+RANGE = Window("$__range", "(time() - $__range_s)")
 """The dashboard's time range, in an instant query."""
-BEFORE = Window("$__range", "offset $__range")
-"""The period of the same length before it."""
-WHOLE = Window("$__range", "@ end()")
+WHOLE = Window("$__range", "$__from / 1000", "@ end()")
 """The dashboard's time range, the same at every point of a range query."""
-STEP = Window("$__interval")
-"""From one bar to the next: bars that adjoin add up to the total, as $__rate_interval's do not."""
-RATE = Window("$__rate_interval")
-"""For rates and percentiles over time."""
-HOUR = Window("1h")
-RECENT = Window("5m")
+STEP = Window("$__interval", "(time() - $__interval_ms / 1000)")
+"""From one point to the next: bars that adjoin add up to the total."""
+HOUR = Window("1h", "(time() - 3600)")
+RECENT = Window("5m", "(time() - 300)")
 """Now, for what is told by the minute."""
-RECENT_BEFORE = Window("5m", "offset $__range")
-"""The same, a period earlier."""
+
+
+def last(hours: int) -> Window:
+    """Give the window of the last hours."""
+    return Window(f"{hours}h", f"(time() - {hours * 3600})")
+
+
+def earlier(expr: str) -> str:
+    """Give what an instant expression was one range earlier."""
+    return f"last_over_time(({expr})[1s:1s] offset $__range)"
 
 
 def growth(counter: Counter, window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
@@ -48,10 +81,48 @@ def growth(counter: Counter, window: Window, by: tuple[str, ...] = (), where: st
     return total(each(counter, window, where), by)
 
 
-def each(counter: Counter, window: Window, where: str = "") -> str:
-    """Give by how much each series of a counter grew, instances aside."""
-    selector = f"{counter.name}{{{where}}}" if where else counter.name
-    return f"max by ({_list(counter.labels)}) (increase({window.of(selector)}))"
+def each(counter: Counter, window: Window, where: str = "", *, past: bool = False) -> str:
+    """Give by how much each series of a counter grew, instances aside.
+
+    A series that was not there at the start began at 0, if others were there or counting began
+    later; else Prometheus has a hole there, and nothing is said. Where the exporter lost its
+    state, what it counted since.
+
+    Args:
+        counter: any.
+        window: to look at.
+        where: label matchers.
+        past: whether it is read only while a part of the range was not recorded.
+    """
+    gate = _GATE.format(counter.labels[0]) if past else ""
+    selector = _selector(counter.name, where, gate)
+    labels = _list(counter.labels)
+    now = f"max by ({labels}) ({window.end_of(selector)})"
+    before = f"max by ({labels}) ({window.start_of(selector)})"
+    witness = _selector(REQUESTS.name, _GATE.format(REQUESTS.labels[0]) if past else "")
+    seen = f"count({window.start_of(witness)})"
+    began = f"max({window.end_of(COUNTING_SINCE)}) + {_LATE} > {window.start}"
+    return f"({now} - ({before} <= {now} or {now} * 0 and on () ({seen} or {began})))"
+
+
+def steps(counter: Counter, level: str, by: tuple[str, ...] = (), where: str = "") -> str:
+    """Give by how much a counter grew from point to point of a range query.
+
+    From the totals that Prometheus records every two minutes, since graphs read all samples of
+    what they draw; from the counters themselves for the past that was read from the log table.
+
+    Args:
+        counter: one whose totals are recorded.
+        level: of LEVELS.
+        by: labels of the result, of those that are recorded.
+        where: label matchers; of labels that are recorded.
+    """
+    recorded = _selector(counter.recorded(level), where)
+    seen = STEP.start_of(REQUESTS.recorded("gateway"))
+    before = f"({STEP.start_of(recorded)} or {recorded} * 0 and on () {seen})"
+    labels = (*LEVELS[level], *counter.kinds)
+    past = total(each(counter, STEP, _both(where, counter.recorded_where), past=True), labels)
+    return total(f"clamp_min({recorded} - {before}, 0) or {past}", by)
 
 
 def total(expr: str, by: tuple[str, ...] = ()) -> str:
@@ -59,16 +130,31 @@ def total(expr: str, by: tuple[str, ...] = ()) -> str:
     return f"sum by ({_list(by)}) ({expr})" if by else f"sum({expr})"
 
 
-def quantile(q: float, histogram: Histogram, window: Window, by: tuple[str, ...] = ()) -> str:
+def quantile(q: float, histogram: Histogram, window: Window, by: tuple[str, ...] = (),
+             where: str = "") -> str:  # fmt: skip
     """Give a quantile of a histogram in seconds; nothing where there were too few requests."""
-    buckets = growth(histogram.buckets, window, (*by, "le"))
-    enough = f"{growth(histogram.count, window, by)} >= {MIN_REQUESTS}"
-    return f"histogram_quantile({q}, {buckets}) and {enough}"
+    buckets = growth(histogram.buckets, window, (*by, "le"), where)
+    return _quantile(q, buckets, growth(histogram.count, window, by, where), by)
 
 
-def change(now: str, before: str) -> str:
-    """Give the change against before as a ratio; nothing where there was nothing before."""
-    return f"{now} / ({before} > 0) - 1"
+def quantile_steps(
+    q: float, histogram: Histogram, level: str, by: tuple[str, ...] = (), where: str = ""
+) -> str:
+    """Give a quantile from point to point of a range query."""
+    buckets = steps(histogram.buckets, level, (*by, "le"), where)
+    count = steps(histogram.buckets, level, by, _both(where, 'le="+Inf"'))
+    return _quantile(q, buckets, count, by)
+
+
+def mean(histogram: Histogram, window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
+    """Give the mean of a histogram in seconds; nothing where there was nothing."""
+    seconds = growth(histogram.sum, window, by, where)
+    return f"{seconds} / ({growth(histogram.count, window, by, where)} > 0)"
+
+
+def change(now: str) -> str:
+    """Give the change against the period before as a ratio; nothing if there was nothing then."""
+    return f"({now}) / ({earlier(now)} > 0) - 1"
 
 
 def a_minute(measure: Callable[[Window], str], window: Window) -> str:
@@ -86,18 +172,45 @@ def largest(n: int, expr: str) -> str:
     return f"topk({n}, {expr})"
 
 
-def named(expr: str, thing: Thing) -> str:
+def gauge(name: str, labels: tuple[str, ...], where: str = "") -> str:
+    """Give a gauge, instances aside."""
+    return f"max by ({_list(labels)}) ({_selector(name, where)})"
+
+
+def named(expr: str, thing: Thing, *more: str) -> str:
     """Add the names of things to series that carry their ids.
 
     At most one name an id, since two exporters may know a renamed thing by both names and a
     duplicate would fail the query. What has no name is kept, with "?" in its place.
+
+    Args:
+        expr: the series.
+        thing: what they are of.
+        more: labels of its _info metric that are wanted beside the names.
     """
-    names = _list(thing.names)
+    names = _list((*thing.names, *more))
     info = f"topk by ({thing.id}) (1, max by ({thing.id}, {names}) ({thing.info}))"
     unnamed = expr
     for name in thing.names:
         unnamed = f'label_replace({unnamed}, "{name}", "?", "", "")'
     return f"{expr} * on ({thing.id}) group_left ({names}) {info} or on ({thing.id}) {unnamed}"
+
+
+_GATE = f'{{0}}=~"${PAST}"'
+
+
+def _quantile(q: float, buckets: str, count: str, by: tuple[str, ...]) -> str:
+    on = f"on ({_list(by)})"
+    return f"histogram_quantile({q}, {buckets}) and {on} ({count}) >= {MIN_REQUESTS}"
+
+
+def _selector(name: str, *where: str) -> str:
+    matchers = _both(*where)
+    return f"{name}{{{matchers}}}" if matchers else name
+
+
+def _both(*where: str) -> str:
+    return ", ".join(part for part in where if part)
 
 
 def _list(labels: tuple[str, ...]) -> str:

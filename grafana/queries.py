@@ -1,10 +1,18 @@
 """Queries of panels, and the currency that panels about money take their unit from."""
 
 from grafana_foundation_sdk.builders.prometheus import Dataquery
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.cog.variants import Dataquery as AnyDataquery
 from grafana_foundation_sdk.models.dashboard import DataSourceRef, DataTransformerConfig
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+DATABASE = DataSourceRef(uid="newapi-database")
+"""The gateway's database. Which kind it is only its provisioning knows, so this names none."""
+
+MIXED = DataSourceRef(type_val="datasource", uid="-- Mixed --")
+"""Grafana's own: each query has its source."""
 
 CURRENCY = "currency"
 """Id of the query that tells the unit of money."""
@@ -42,6 +50,57 @@ def unit_from_currency() -> DataTransformerConfig:
     return DataTransformerConfig(
         id_val="configFromData", options={"configRefId": CURRENCY, "mappings": [mapping]}
     )
+
+
+def unit_from_currency_of(fields: list[str]) -> list[DataTransformerConfig]:
+    """Set the unit of some fields, as the source names them."""
+    mapping = {"fieldName": "unit", "handlerKey": "unit"}
+    return [
+        DataTransformerConfig(
+            id_val="configFromData",
+            options={
+                "configRefId": CURRENCY,
+                "mappings": [mapping],
+                "applyTo": {"id": "byName", "options": field},
+            },
+        )
+        for field in fields
+    ]
+
+
+class SqlQuery(Builder[AnyDataquery], AnyDataquery):
+    """A table from the gateway's database, in the form of each of Grafana's sources at once.
+
+    MySQL and PostgreSQL read rawSql, the SQLite plug-in queryText and rawQueryText.
+    """
+
+    def __init__(self, sql: str) -> None:
+        self._sql = sql
+        self._ref = ""
+
+    def ref_id(self, ref: str) -> "SqlQuery":
+        """Set its name."""
+        self._ref = ref
+        return self
+
+    def build(self) -> "SqlQuery":
+        """Give the query."""
+        return self
+
+    def to_json(self) -> dict[str, object]:
+        """Give it as Grafana keeps it."""
+        return {
+            "datasource": DATABASE,
+            "editorMode": "code",
+            "format": "table",
+            "queryText": self._sql,
+            "queryType": "table",
+            "rawQuery": True,
+            "rawQueryText": self._sql,
+            "rawSql": self._sql,
+            "refId": self._ref,
+            "timeColumns": [],
+        }
 
 
 def _query(expr: str) -> Dataquery:

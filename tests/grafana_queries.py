@@ -36,26 +36,46 @@ def queries(model: dict[str, Any]) -> list[Query]:
         Query(panel["title"], target["refId"], target["expr"], bool(target.get("instant")))
         for panel in panels(model)
         for target in panel["targets"]
+        if "expr" in target
     ]
 
 
-def substitute(expr: str, range: str = "1h", interval: str = "2m", scrape: str = "15s") -> str:  # noqa: A002
-    """Fill in Grafana's own variables.
+def statements(model: dict[str, Any]) -> dict[str, str]:
+    """All SQL, by the titles of panels."""
+    return {
+        panel["title"]: target["rawSql"]
+        for panel in panels(model)
+        for target in panel["targets"]
+        if "rawSql" in target
+    }
+
+
+def substitute(
+    expr: str,
+    range: str = "1h",  # noqa: A002
+    interval: str = "2m",
+    end: float = 0,
+    **variables: str,
+) -> str:
+    """Fill in variables as Grafana does.
 
     Args:
         expr: with variables.
         range: of the dashboard.
         interval: between two points.
-        scrape: as the data source's timeInterval says.
+        end: of the dashboard's range, unix seconds.
+        variables: of the dashboard; those that are missing let everything through.
     """
-    rate = max(seconds(interval) + seconds(scrape), 4 * seconds(scrape))
     values = {
         "__range": f"{seconds(range)}s",
         "__range_s": str(seconds(range)),
         "__interval": interval,
-        "__rate_interval": f"{rate}s",
+        "__interval_ms": str(seconds(interval) * 1000),
+        "__from": str(int(end - seconds(range)) * 1000),
+        "past": ".+",
+        **variables,
     }
-    return re.sub(r"\$(__\w+)", lambda found: values[found[1]], expr)
+    return re.sub(r"\$([A-Za-z_]\w*)", lambda found: values.get(found[1], ".*"), expr)
 
 
 def seconds(duration: str) -> int:

@@ -132,6 +132,7 @@ def _spenders() -> Iterator[Series]:
 
 
 def _inventory() -> Iterator[Series]:
+    yield Series("newapi_counting_since_timestamp_seconds", start=START)
     yield Series("newapi_counted_until_timestamp_seconds", start=END - 20)
     yield Series("newapi_error_log_seen", start=1)
     yield Series("newapi_quota_per_usd", start=QUOTA_PER_USD)

@@ -47,7 +47,8 @@ def test_frame(model: dict[str, Any]) -> None:
     ranges = [option["from"] for option in model["timepicker"]["quick_ranges"]]
     assert ranges == [f"now-{length}" for length in ("1h", "6h", "12h", "24h", "72h", "7d", "30d")]
     assert model["timepicker"]["refresh_intervals"] == ["5s", "10s", "30s", "1m"]
-    [source] = model["templating"]["list"]
+    source, *_, past = model["templating"]["list"]
+    assert (past["name"], past["hide"]) == ("past", 2)
     assert (source["name"], source["current"]["value"]) == ("datasource", "prometheus")
     to_others, to_language = model["links"]
     assert set(to_others["tags"]) <= set(model["tags"])
@@ -120,6 +121,7 @@ def test_labels_are_the_exporters() -> None:
     for ours in vars(metrics).values():
         if isinstance(ours, metrics.Counter):
             assert exported[ours.name] == ours.labels
+            assert set(ours.kinds) <= set(ours.labels)
         if isinstance(ours, metrics.Histogram):
             assert ours.name in histograms
             assert exported[ours.name] == ours.labels
@@ -130,7 +132,7 @@ def _texts(model: dict[str, Any]) -> Iterator[str]:
     yield from (model["title"], model["description"])
     yield from (link["title"] for link in model["links"])
     yield from (option["display"] for option in model["timepicker"]["quick_ranges"])
-    yield from (variable["label"] for variable in model["templating"]["list"])
+    yield from (v["label"] for v in model["templating"]["list"] if v.get("label"))
     for panel in model["panels"]:
         yield panel["title"]
         if panel["type"] == "row":

@@ -22,7 +22,7 @@ def test_prometheus_is_the_source_of_the_dashboards() -> None:
     config = rendered("datasources/prometheus.yml.j2", prometheus_url="http://127.0.0.1:9090")
     [source] = config["datasources"]
     assert (source["type"], source["url"]) == ("prometheus", "http://127.0.0.1:9090")
-    [variable] = dashboard("en", "overview")["templating"]["list"]
+    variable, *_ = dashboard("en", "overview")["templating"]["list"]
     assert source["uid"] == variable["current"]["value"]
     assert source["name"] == variable["current"]["text"]
 

@@ -1,0 +1,131 @@
+"""The variables of the dashboards: the source, and what a page is filtered by."""
+
+from collections.abc import Iterable
+
+from grafana_foundation_sdk.builders.dashboard import (
+    CustomVariable,
+    DatasourceVariable,
+    QueryVariable,
+    TextBoxVariable,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    VariableHide,
+    VariableOption,
+    VariableRefresh,
+    VariableSort,
+)
+
+from grafana.language import Say
+from grafana.metrics import REQUESTS, Thing
+from grafana.promql import PAST, RANGE, gauge
+from grafana.queries import PROMETHEUS
+
+ALL = ".*"
+"""The value of a filter that lets everything through, in PromQL as it stands."""
+
+
+def source(say: Say) -> DatasourceVariable:
+    """Choose the Prometheus."""
+    return (
+        DatasourceVariable("datasource")
+        .label(say("Data source"))
+        .type("prometheus")
+        .regex("")
+        .current(VariableOption(text="Prometheus", value="prometheus"))
+    )
+
+
+def past() -> QueryVariable:
+    """Match every id where the recorded totals do not reach back to the start of the range."""
+    recorded = RANGE.start_of(REQUESTS.recorded("gateway"))
+    none = f'label_replace(vector(1), "ids", "none", "", "") and on () {recorded}'
+    every = 'label_replace(vector(1), "ids", ".+", "", "")'
+    return (
+        asked(PAST, f"{none} or on () {every}", '/ids="([^"]+)"/')
+        .hide(VariableHide.HIDE_VARIABLE)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .current(VariableOption(text=".+", value=".+"))
+    )
+
+
+def asked(name: str, expr: str, regex: str) -> QueryVariable:
+    """Take the values of a variable from what a query answers, through a regular expression."""
+    query: dict[str, object] = {"query": f"query_result({expr})", "refId": name}
+    return (
+        QueryVariable(name)
+        .datasource(PROMETHEUS)
+        .query(query)
+        .regex(regex)
+        .refresh(VariableRefresh.ON_DASHBOARD_LOAD)
+        .sort(VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+    )
+
+
+def hidden_number(name: str, expr: str) -> QueryVariable:
+    """Take a number from the answer to a query, for SQL."""
+    variable = asked(name, expr, r"/} ([-+.0-9e]+) /").hide(VariableHide.HIDE_VARIABLE)
+    return variable.current(VariableOption(text="0", value="0"))
+
+
+def of(name: str, label: str, thing: Thing, say: Say) -> QueryVariable:
+    """Choose one thing by its name, or all of them.
+
+    Its value is an id, or ALL.
+    """
+    labels = tuple(sorted((thing.id, *thing.names)))
+    shown = thing.names[0] if len(thing.names) == 1 else "name"
+    regex = f'/{thing.id}="(?<value>[^"]+)".*{shown}="(?<text>[^"]*)"/'
+    return (
+        asked(name, gauge(thing.info, labels), regex)
+        .label(say(label))
+        .include_all(True)
+        .all_value(ALL)
+        .current(VariableOption(text="All", value="$__all"))
+    )
+
+
+def model(say: Say) -> QueryVariable:
+    """Choose one model, or all of them."""
+    return (
+        asked("model", f"count by (model) ({REQUESTS.name})", '/model="([^"]*)"/')
+        .label(say("Model"))
+        .include_all(True)
+        .all_value(ALL)
+        .current(VariableOption(text="All", value="$__all"))
+    )
+
+
+def top(name: str, expr: str, thing: Thing) -> QueryVariable:
+    """Keep the ids that a query finds, hidden: graphs of few among thousands read only these."""
+    return (
+        asked(name, expr, f'/{thing.id}="([^"]+)"/')
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .hide(VariableHide.HIDE_VARIABLE)
+        .multi(True)
+        .include_all(True)
+        .current(VariableOption(text="All", value="$__all"))
+    )
+
+
+def text(name: str, label: str, default: str = "") -> TextBoxVariable:
+    """Ask for a text."""
+    option = VariableOption(text=default, value=default)
+    return TextBoxVariable(name).label(label).default_value(default).current(option)
+
+
+def hidden_text(name: str, default: str) -> TextBoxVariable:
+    """Keep a text that links set."""
+    return text(name, "", default).hide(VariableHide.HIDE_VARIABLE)
+
+
+def choice(name: str, label: str, options: Iterable[tuple[str, str]]) -> CustomVariable:
+    """Choose one of (text, value); the first at the beginning."""
+    options = list(options)
+    shown = [VariableOption(text=text, value=value) for text, value in options]
+    return (
+        CustomVariable(name)
+        .label(label)
+        .values(",".join(f"{text} : {value}" for text, value in options))
+        .options(shown)
+        .current(shown[0])
+    )
