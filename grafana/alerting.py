@@ -1,7 +1,5 @@
 """Alerts and the breaker: what fires, what is held, what it did."""
 
-from collections.abc import Mapping
-
 from grafana_foundation_sdk.builders import stat, table
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
@@ -15,22 +13,22 @@ from grafana.style import BAD, GOOD, IDLE, NEUTRAL, PLAIN, WARNING
 _ALERT = ("alertname", "rule", "target", "severity")
 
 
-def firing_count(say: Say) -> stat.Panel:
+def firing_count(say: Say, width: int = 3) -> stat.Panel:
     """How many alerts fire."""
     about = "Alerts that are firing, as listed below."
-    card = Card(say("Alerts firing"), say(about), width=3, height=4, unit="none")
+    card = Card(say("Alerts firing"), say(about), width=width, height=4, unit="none")
     count = f"count({measures.firing(_ALERT)}) or vector(0)"
     panel = numbers(card, now(count, say("Now"))).decimals(0)
     return panel.color_scheme(style.by_threshold()).thresholds(style.thresholds(GOOD, (1, BAD)))
 
 
-def breaker(say: Say) -> stat.Panel:
+def breaker(say: Say, width: int = 4) -> stat.Panel:
     """What the breaker may do, and how much it holds."""
     about = (
         "Enforce: it disables. Dry run: it only says what it would do. Off: it only records. "
         "Held: channels and API keys that it keeps disabled."
     )
-    card = Card(say("Breaker"), say(about), width=4, height=4, unit="none")
+    card = Card(say("Breaker"), say(about), width=width, height=4, unit="none")
     modes = {
         "off": (say("Off"), IDLE),
         "dry-run": (say("Dry run"), WARNING),
@@ -51,10 +49,10 @@ def breaker(say: Say) -> stat.Panel:
     return panel.override_by_name(say("Held"), style.from_one(WARNING))
 
 
-def firing(say: Say) -> table.Panel:
+def firing(say: Say, width: int = 9) -> table.Panel:
     """The alerts that fire."""
     about, nothing = say("Alerts that are firing, and since when."), say("No alert is firing")
-    card = Card(say("Firing"), about, width=9, height=8, unit="string", nothing=nothing)
+    card = Card(say("Firing"), about, width=width, height=8, unit="string", nothing=nothing)
     columns = {
         "severity": say("Severity"),
         "alertname": say("Alert"),
@@ -62,28 +60,23 @@ def firing(say: Say) -> table.Panel:
         "target": say("Target"),
         "Value": say("Since"),
     }
-    severities = {
-        "critical": (say("Critical"), BAD),
-        "warning": (say("Warning"), WARNING),
-        "info": (say("Info"), NEUTRAL),
-    }
     panel = listing(card, columns, rows(measures.firing_since(_ALERT)))
-    panel = panel.override_by_name(say("Severity"), _as_word(severities, width=90))
+    panel = panel.override_by_name(say("Severity"), style.as_word(severities(say), pixels=90))
     return panel.override_by_name(say("Since"), _AS_TIME)
 
 
-def held(say: Say) -> table.Panel:
+def held(say: Say, width: int = 6) -> table.Panel:
     """What the breaker holds."""
     about = say("Channels and API keys that the breaker keeps disabled until they are released.")
     nothing = say("The breaker holds nothing")
     card = Card(
-        say("Held by the breaker"), about, width=6, height=8, unit="string", nothing=nothing
+        say("Held by the breaker"), about, width=width, height=8, unit="string", nothing=nothing
     )
     columns = {"kind": say("Kind"), "id": say("Id"), "name": say("Name")}
     kinds = {"channel": (say("Channel"), PLAIN), "api_key": (say("API key"), PLAIN)}
     expr = f"{measures.held('channel', CHANNEL)} or {measures.held('api_key', API_KEY)}"
     panel = listing(card, columns, rows(expr), hidden=("Value",))
-    return panel.override_by_name(say("Kind"), _as_word(kinds, width=90))
+    return panel.override_by_name(say("Kind"), style.as_word(kinds, pixels=90))
 
 
 def acted_on(say: Say) -> table.Panel:
@@ -100,25 +93,32 @@ def acted_on(say: Say) -> table.Panel:
         "target": say("Target"),
         "name": say("Name"),
     }
-    results = {
+    panel = listing(card, columns, rows(measures.acted_on()))
+    panel = panel.override_by_name(say("Result"), style.as_word(results(say), pixels=130))
+    return panel.override_by_name(say("When"), _AS_TIME)
+
+
+def severities(say: Say) -> dict[str, tuple[str, str]]:
+    """Give the severities of alerts: name, colour."""
+    return {
+        "critical": (say("Critical"), BAD),
+        "warning": (say("Warning"), WARNING),
+        "info": (say("Info"), NEUTRAL),
+    }
+
+
+def results(say: Say) -> dict[str, tuple[str, str]]:
+    """Give what came of alerts: name, colour."""
+    return {
         "tripped": (say("Tripped"), WARNING),
         "would_trip": (say("Would have tripped"), NEUTRAL),
         "refused": (say("Refused"), IDLE),
         "failed": (say("Failed"), BAD),
         "released": (say("Released"), GOOD),
+        "recorded": (say("Recorded"), PLAIN),
+        "repeated": (say("Repeated"), IDLE),
+        "set_again": (say("Set again"), WARNING),
     }
-    panel = listing(card, columns, rows(measures.acted_on()))
-    panel = panel.override_by_name(say("Result"), _as_word(results, width=130))
-    return panel.override_by_name(say("When"), _AS_TIME)
 
 
 _AS_TIME = [DynamicConfigValue("unit", "dateTimeFromNow"), DynamicConfigValue("custom.width", 120)]
-
-
-def _as_word(texts: Mapping[str, tuple[str, str]], width: int) -> list[DynamicConfigValue]:
-    """Give the overrides that show the values of a column as (text, colour)."""
-    return [
-        DynamicConfigValue("mappings", [style.words(texts)]),
-        DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
-        DynamicConfigValue("custom.width", width),
-    ]

@@ -1,6 +1,7 @@
 """What all dashboards have in common: their frame, their links, and how they become JSON."""
 
 import json
+from collections.abc import Sequence
 
 from grafana_foundation_sdk.builders.dashboard import (
     Dashboard,
@@ -47,6 +48,7 @@ def frame(
     description: str,
     *filters: Builder[VariableModel],
     since: str = "24h",
+    links: Sequence[tuple[str, str]] = (),
 ) -> Dashboard:
     """Begin a dashboard: everything but its panels.
 
@@ -57,6 +59,7 @@ def frame(
         description: what it is for.
         filters: its variables, beside those that all have.
         since: the length of its first range.
+        links: (title, path) of further links.
     """
     say = language.say
     picker = TimePicker().refresh_intervals(REFRESH)
@@ -75,16 +78,33 @@ def frame(
         .time(f"now-{since}", "now")
         .refresh("30s")
         .timepicker(picker.quick_ranges(list(ranges)))
-        .links([_dashboards(language), _other_language(name, language)])
+        .links(
+            [
+                _dashboards(language),
+                _other_language(name, language),
+                *(
+                    DashboardLink(text).type(DashboardLinkType.LINK).url(path)
+                    for text, path in links
+                ),
+            ]
+        )
     )
     for variable in (variables.source(say), *filters, variables.past()):
         board = board.with_variable(variable)
     return board
 
 
-def link(name: str, language: Language, **values: str) -> str:
-    """Give the path of a dashboard with values of its variables, keeping the time range."""
-    chosen = "".join(f"&var-{variable}={value}" for variable, value in values.items())
+def link(name: str, language: Language, *keep: str, **values: str) -> str:
+    """Give the path of a dashboard with values of its variables, keeping the time range.
+
+    Args:
+        name: of the dashboard.
+        language: of the dashboard.
+        keep: variables whose value goes along.
+        values: those that get another.
+    """
+    chosen = "".join(f"&${{{variable}:queryparam}}" for variable in keep)
+    chosen += "".join(f"&var-{variable}={value}" for variable, value in values.items())
     return f"/d/{uid(name, language)}?${{__url_time_range}}{chosen}"
 
 

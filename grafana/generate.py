@@ -6,11 +6,38 @@ from pathlib import Path
 
 import click
 
-from grafana import overview
+from grafana import (
+    alerts,
+    api_keys,
+    channels,
+    errors,
+    logs,
+    model_status,
+    models,
+    monitor,
+    overview,
+    performance,
+    users,
+)
 from grafana.dashboard import to_json
 from grafana.language import Language
 
-_DASHBOARDS = {overview.NAME: overview.build}
+_DASHBOARDS = {
+    page.NAME: page.build
+    for page in (
+        overview,
+        channels,
+        models,
+        model_status,
+        api_keys,
+        users,
+        logs,
+        errors,
+        performance,
+        alerts,
+        monitor,
+    )
+}
 
 
 def documents() -> dict[str, str]:

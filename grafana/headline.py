@@ -62,27 +62,27 @@ def success(say: Say) -> stat.Panel:
     return panel.color_scheme(style.by_threshold()).thresholds(limits)
 
 
-def rpm(say: Say) -> stat.Panel:
+def rpm(say: Say, width: int = 3) -> stat.Panel:
     """Requests a minute."""
     about = "Completed requests a minute in the last 5 minutes, and a period earlier."
     expr = promql.a_minute(measures.requests, RECENT)
-    return _value(say, "RPM", about, "short", expr)
+    return _value(say, "RPM", about, "short", expr, width)
 
 
-def tpm(say: Say) -> stat.Panel:
+def tpm(say: Say, width: int = 3) -> stat.Panel:
     """Tokens a minute."""
     about = "LLM tokens a minute in the last 5 minutes, and a period earlier."
     expr = promql.a_minute(measures.tokens, RECENT)
-    return _value(say, "TPM", about, "short", expr)
+    return _value(say, "TPM", about, "short", expr, width)
 
 
-def model_health(say: Say) -> stat.Panel:
+def model_health(say: Say, width: int = 8) -> stat.Panel:
     """How many models are well."""
     about = (
         "Models by success rate in the last hour: healthy from 95 %, degraded from 80 %, failing "
         "below. Idle: nobody asked for it. No channel: none that serves it is enabled."
     )
-    card = Card(say("Model health"), say(about), width=8, height=4, unit="none")
+    card = Card(say("Model health"), say(about), width=width, height=4, unit="none")
     panel = numbers(
         card,
         now(measures.models_where(">= 0.95", HOUR), say("Healthy")),
@@ -110,10 +110,10 @@ def channels(say: Say) -> stat.Panel:
     return colored(panel, {say("Enabled"): GOOD, say("Manually disabled"): IDLE})
 
 
-def age(say: Say) -> stat.Panel:
+def age(say: Say, width: int = 3) -> stat.Panel:
     """How far the data is behind."""
     about = "Everything older than this is counted. It grows while the data stands still."
-    card = Card(say("Data is behind by"), say(about), width=3, height=4, unit="s")
+    card = Card(say("Data is behind by"), say(about), width=width, height=4, unit="s")
     panel = numbers(card, now(f"time() - max({COUNTED_UNTIL})", say("Now"))).decimals(0)
     limits = style.thresholds(GOOD, (120, WARNING), (300, BAD))
     return panel.color_scheme(style.by_threshold()).thresholds(limits)
@@ -136,9 +136,9 @@ def _total(
     return panel.override_by_name(say("Change"), as_ratio)
 
 
-def _value(say: Say, title: str, about: str, unit: str, expr: str) -> stat.Panel:
+def _value(say: Say, title: str, about: str, unit: str, expr: str, width: int = 3) -> stat.Panel:
     """Show a value, and what it was in the period before."""
-    card = Card(say(title), say(about), width=3, height=5, unit=unit)
+    card = Card(say(title), say(about), width=width, height=5, unit=unit)
     queries = now(expr, say("Now")), now(promql.earlier(expr), say("Before"))
     panel = numbers(card, *queries, stacked=True)
     return colored(panel, {say("Before"): PLAIN})

@@ -16,6 +16,7 @@ from grafana.metrics import (
 from grafana.promql import (
     RANGE,
     Window,
+    both,
     each,
     gauge,
     growth,
@@ -45,12 +46,12 @@ def tokens(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
 
 def requests(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     """Completed requests, channel tests excluded."""
-    return growth(REQUESTS, window, by, _and(where, NO_TESTS))
+    return growth(REQUESTS, window, by, both(where, NO_TESTS))
 
 
 def failures(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     """Failed attempts that count."""
-    return growth(ERRORS, window, by, _and(where, FAILURES))
+    return growth(ERRORS, window, by, both(where, FAILURES))
 
 
 def attempts(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
@@ -71,7 +72,7 @@ def error_rate(window: Window, by: tuple[str, ...] = (), where: str = "") -> str
 
 def success_steps(level: str, by: tuple[str, ...] = (), where: str = "") -> str:
     """Share of attempts that succeeded, from point to point."""
-    failed = steps(ERRORS, level, by, _and(where, NOT_CLIENT))
+    failed = steps(ERRORS, level, by, both(where, NOT_CLIENT))
     done = f"({steps(REQUESTS, level, by, where)} or {failed} * 0)"
     return where_failures_are_known(f"{done} / (({done} + ({failed} or {done} * 0)) > 0)")
 
@@ -228,16 +229,12 @@ def _ratio(window: Window, by: tuple[str, ...], where: str = "") -> str:
 
 
 def _done(window: Window, where: str) -> str:
-    return each(REQUESTS, window, _and(where, NO_TESTS))
+    return each(REQUESTS, window, both(where, NO_TESTS))
 
 
 def _failed(window: Window, where: str) -> str:
-    return each(ERRORS, window, _and(where, FAILURES))
+    return each(ERRORS, window, both(where, FAILURES))
 
 
 def _constant(metric: str) -> str:
     return f"on () group_left () max({metric} @ end())"
-
-
-def _and(*where: str) -> str:
-    return ", ".join(part for part in where if part)

@@ -64,7 +64,12 @@ class Thing:
 
 NO_TESTS = 'source!="test"'
 
-LEVELS = {"gateway": (), "channel": ("channel_id",), "model": ("model",)}
+LEVELS: dict[str, tuple[str, ...]] = {
+    "gateway": (),
+    "channel": ("channel_id",),
+    "model": ("model",),
+    "channel_model": _CHANNEL_MODEL,
+}
 """What totals are recorded by, and the labels of each level."""
 
 REQUESTS = Counter("newapi_requests_total", (*_CHANNEL_MODEL, "source"), (), NO_TESTS)

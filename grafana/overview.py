@@ -7,24 +7,21 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from grafana import alerting, headline, measures, promql, style
 from grafana.dashboard import add, frame
+from grafana.graphs import cost, errors_by_category, latency, requests_and_failures
 from grafana.language import Language, Say
 from grafana.metrics import (
     API_KEY,
     API_KEY_QUOTA,
     CACHED_TOKENS,
     CHANNEL,
-    DURATION,
-    ERRORS,
-    FIRST_TOKEN,
-    REQUESTS,
     TOKENS,
     USER,
     USER_QUOTA,
 )
-from grafana.panels import MONEY, Card, bars, colored, in_currency, lines, pie, ranking, with_totals
+from grafana.panels import MONEY, Card, bars, colored, in_currency, pie, ranking, with_totals
 from grafana.promql import RANGE, WHOLE
 from grafana.queries import now, over_time
-from grafana.style import BAD, GOOD, IDLE, NEUTRAL
+from grafana.style import GOOD, IDLE, NEUTRAL
 
 NAME = "overview"
 
@@ -41,8 +38,10 @@ def build(language: Language) -> Dashboard:
     add(board, headline.model_health(say), headline.channels(say))
     add(board, alerting.firing_count(say), alerting.breaker(say), headline.age(say))
     add(board, _tokens_by_model(say), _tokens_by_channel(say), row=say("Usage"))
-    add(board, _tokens(say), _requests(say), _cost(say))
-    add(board, _latency(say), _errors(say), row=say("Quality"))
+    usage = requests_and_failures(say, "gateway", width=8), cost(say, "gateway", width=8)
+    add(board, _tokens(say), *usage)
+    quality = latency(say, "gateway"), errors_by_category(say, "gateway")
+    add(board, *quality, row=say("Quality"))
     tables = (alerting.firing(say), alerting.held(say), alerting.acted_on(say))
     add(board, *tables, row=say("Alerts and breaker"))
     return add(board, _cost_by_api_key(say), _cost_by_user(say), row=say("Who spends"))
@@ -92,48 +91,6 @@ def _tokens(say: Say) -> timeseries.Panel:
     )
     panel = panel.override_by_name(say("From cache"), as_line)
     return colored(panel, {say("Prompt"): NEUTRAL, say("Completion"): "purple"})
-
-
-def _requests(say: Say) -> timeseries.Panel:
-    about = "Completed requests, and failed attempts without those of category client."
-    card = Card(say("Requests over time"), say(about), width=8, height=8, unit="short")
-    panel = bars(
-        card,
-        over_time(promql.steps(REQUESTS, "gateway"), say("Completed")),
-        over_time(promql.steps(ERRORS, "gateway", (), measures.NOT_CLIENT), say("Failed")),
-    )
-    return colored(panel, {say("Completed"): NEUTRAL, say("Failed"): BAD})
-
-
-def _cost(say: Say) -> timeseries.Panel:
-    about = "Quota charged less quota given back, in the currency that the gateway shows."
-    card = Card(say("Cost over time"), say(about), width=8, height=8, unit=MONEY)
-    panel = bars(card, over_time(measures.money(measures.spent_steps("gateway")), say("Cost")))
-    return in_currency(colored(panel, {say("Cost"): NEUTRAL}))
-
-
-def _latency(say: Say) -> timeseries.Panel:
-    about = (
-        "95 of 100 completed requests took no longer; first token: of streams that got one. "
-        "Not drawn where there were fewer than 20 of them."
-    )
-    card = Card(say("Latency, p95"), say(about), width=12, height=8, unit="s")
-    panel = lines(
-        card,
-        over_time(promql.quantile_steps(0.95, DURATION, "gateway"), say("Whole request")),
-        over_time(promql.quantile_steps(0.95, FIRST_TOKEN, "gateway"), say("First token")),
-    )
-    return colored(panel, {say("Whole request"): NEUTRAL, say("First token"): "purple"})
-
-
-def _errors(say: Say) -> timeseries.Panel:
-    about = "Failed attempts, channel tests excluded. Those of category client count in no rate."
-    card = Card(say("Errors by category"), say(about), width=12, height=8, unit="short")
-    by_category = promql.steps(ERRORS, "gateway", ("category",))
-    panel = bars(card, over_time(by_category, "{{category}}"))
-    for category, (text, shade) in style.CATEGORIES.items():
-        panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])
-    return panel
 
 
 def _cost_by_api_key(say: Say) -> bargauge.Panel:

@@ -46,12 +46,14 @@ from grafana.queries import (
     MIXED,
     PROMETHEUS,
     SqlQuery,
+    channel_names,
     currency,
+    names_of_channels,
     rows,
     unit_from_currency,
     unit_from_currency_of,
 )
-from grafana.style import NEUTRAL, by_threshold, color, fixed, palette
+from grafana.style import NEUTRAL, by_threshold, color, fixed, palette, show_as
 
 MONEY = "currencyUSD"
 """Unit of money; the panel changes it to the currency that the gateway shows."""
@@ -202,7 +204,11 @@ class Column:
 
 
 def comparison(
-    card: Card, keys: Sequence[Column], values: Sequence[Column], sort: str = ""
+    card: Card,
+    keys: Sequence[Column],
+    values: Sequence[Column],
+    sort: str = "",
+    hidden: tuple[str, ...] = (),
 ) -> table.Panel:
     """Make a table of things by several measures, a query a measure, joined by their labels.
 
@@ -211,8 +217,12 @@ def comparison(
         keys: labels that tell the things apart; further labels are not shown.
         values: measures by these labels.
         sort: the title of the column that it is sorted by, largest first.
+        hidden: labels that are not shown.
     """
+    # With a single query Grafana names its value without the query's name.
+    alone = len(values) == 1 and values[0].unit != MONEY
     refs = [f"Value #{chr(ord('A') + index)}" for index in range(len(values))]
+    refs = ["Value"] if alone else refs
     panel = _panel(table.Panel(), card, tuple(rows(value.source) for value in values))
     money = [ref for ref, value in zip(refs, values, strict=True) if value.unit == MONEY]
     if money:
@@ -222,25 +232,65 @@ def comparison(
     names = {key.source: key.title for key in keys}
     names |= {ref: value.title for ref, value in zip(refs, values, strict=True)}
     panel = panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    return _arranged(panel, names, (*keys, *values), sort)
+    return _arranged(panel, names, (*keys, *values), sort, hidden)
 
 
-def sql_table(card: Card, columns: Sequence[Column], sql: str) -> table.Panel:
-    """Make a table of what a statement finds, in its order."""
-    panel = _panel(table.Panel(), card, (SqlQuery(sql),)).datasource(MIXED)
+def sql_table(
+    card: Card, columns: Sequence[Column], sql: str, hidden: tuple[str, ...] = ()
+) -> table.Panel:
+    """Make a table of what a statement finds, in its order.
+
+    Args:
+        card: of the panel.
+        columns: that are shown; `channel_id` shows the channel's name.
+        sql: the statement.
+        hidden: columns that only links use.
+    """
+    panel = _from_database(table.Panel(), card, columns, sql)
+    if any(column.source == "channel_id" for column in columns):
+        panel = panel.with_target(channel_names()).with_transformation(names_of_channels())
+    for name in hidden:
+        panel = panel.override_by_name(name, [DynamicConfigValue("custom.hidden", True)])
+    return _arranged(panel, {column.source: column.title for column in columns}, columns)
+
+
+def sql_numbers(card: Card, columns: Sequence[Column], sql: str) -> stat.Panel:
+    """Make a panel of big numbers, one for each column of the one row that a statement finds."""
+    panel = _from_database(stat.Panel(), card, columns, sql)
+    for column in columns:
+        more = [*column.more, show_as(column.title)]
+        if column.unit and column.unit != MONEY:
+            more.append(DynamicConfigValue("unit", column.unit))
+        panel = panel.override_by_name(column.source, more)
+    return (
+        panel.reduce_options(_last().fields("/.*/"))
+        .text_mode(BigValueTextMode.VALUE_AND_NAME)
+        .color_mode(BigValueColorMode.VALUE)
+        .graph_mode(BigValueGraphMode.NONE)
+        .color_scheme(fixed(NEUTRAL))
+    )
+
+
+def _from_database(panel: P, card: Card, columns: Sequence[Column], sql: str) -> P:
+    panel = _panel(panel, card, (SqlQuery(sql),)).datasource(MIXED)
     money = [column.source for column in columns if column.unit == MONEY]
     if money:
         panel = panel.with_target(currency())
         for transformation in unit_from_currency_of(money):
             panel = panel.with_transformation(transformation)
-    return _arranged(panel, {column.source: column.title for column in columns}, columns, "")
+    return panel
 
 
 def _arranged(
-    panel: table.Panel, names: Mapping[str, str], columns: Sequence[Column], sort: str
+    panel: table.Panel,
+    names: Mapping[str, str],
+    columns: Sequence[Column],
+    sort: str = "",
+    hidden: tuple[str, ...] = (),
 ) -> table.Panel:
     order = {name: index for index, name in enumerate(names)}
-    shown = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": dict(names)}
+    excluded = dict.fromkeys(("Time", *hidden), True)
+    shown = {"excludeByName": excluded, "indexByName": order, "renameByName": dict(names)}
     panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=shown))
     for column in columns:
         more = list(column.more)

@@ -121,8 +121,9 @@ def steps(counter: Counter, level: str, by: tuple[str, ...] = (), where: str = "
     seen = STEP.start_of(REQUESTS.recorded("gateway"))
     before = f"({STEP.start_of(recorded)} or {recorded} * 0 and on () {seen})"
     labels = (*LEVELS[level], *counter.kinds)
-    past = total(each(counter, STEP, _both(where, counter.recorded_where), past=True), labels)
-    return total(f"clamp_min({recorded} - {before}, 0) or {past}", by)
+    past = total(each(counter, STEP, both(where, counter.recorded_where), past=True), labels)
+    grown = total(f"clamp_min({recorded} - {before}, 0)", labels)
+    return total(f"{grown} or {past}", by)
 
 
 def total(expr: str, by: tuple[str, ...] = ()) -> str:
@@ -142,7 +143,7 @@ def quantile_steps(
 ) -> str:
     """Give a quantile from point to point of a range query."""
     buckets = steps(histogram.buckets, level, (*by, "le"), where)
-    count = steps(histogram.buckets, level, by, _both(where, 'le="+Inf"'))
+    count = steps(histogram.buckets, level, by, both(where, 'le="+Inf"'))
     return _quantile(q, buckets, count, by)
 
 
@@ -160,6 +161,11 @@ def change(now: str) -> str:
 def a_minute(measure: Callable[[Window], str], window: Window) -> str:
     """Give a measure by the minute."""
     return f"{measure(window)} / {window.length.removesuffix('m')}"
+
+
+def both(*where: str) -> str:
+    """Join label matchers; an empty one matches everything."""
+    return ", ".join(part for part in where if part)
 
 
 def or_zero(expr: str) -> str:
@@ -205,12 +211,8 @@ def _quantile(q: float, buckets: str, count: str, by: tuple[str, ...]) -> str:
 
 
 def _selector(name: str, *where: str) -> str:
-    matchers = _both(*where)
+    matchers = both(*where)
     return f"{name}{{{matchers}}}" if matchers else name
-
-
-def _both(*where: str) -> str:
-    return ", ".join(part for part in where if part)
 
 
 def _list(labels: tuple[str, ...]) -> str:

@@ -18,6 +18,10 @@ CURRENCY = "currency"
 """Id of the query that tells the unit of money."""
 
 
+NAMES = "names"
+"""Id of the query that tells the names of channels."""
+
+
 def now(expr: str, legend: str = "") -> Dataquery:
     """Ask for one value a series, at the end of the dashboard's range."""
     return _query(expr).instant().legend_format(legend)
@@ -66,6 +70,24 @@ def unit_from_currency_of(fields: list[str]) -> list[DataTransformerConfig]:
         )
         for field in fields
     ]
+
+
+def channel_names() -> Dataquery:
+    """Ask for the names of channels."""
+    return rows("max by (channel_id, name) (newapi_channel_info)").ref_id(NAMES)
+
+
+def names_of_channels() -> DataTransformerConfig:
+    """Show the names of channels where the log table has their ids."""
+    mappings = [
+        {"fieldName": "channel_id", "handlerKey": "mappings.value"},
+        {"fieldName": "name", "handlerKey": "mappings.text"},
+    ]
+    applied = {"id": "byName", "options": "channel_id"}
+    return DataTransformerConfig(
+        id_val="configFromData",
+        options={"configRefId": NAMES, "mappings": mappings, "applyTo": applied},
+    )
 
 
 class SqlQuery(Builder[AnyDataquery], AnyDataquery):

@@ -78,3 +78,43 @@ def words(texts: Mapping[str, tuple[str, str]]) -> ValueMap:
             for index, (value, (text, shade)) in enumerate(texts.items())
         }
     )
+
+
+def cell(base: str, *steps: tuple[float, str]) -> list[DynamicConfigValue]:
+    """Give the overrides that colour the text of a cell from numbers on."""
+    values: list[dict[str, object]] = [{"value": None, "color": base}]
+    values += [{"value": value, "color": shade} for value, shade in steps]
+    return [
+        DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
+        DynamicConfigValue("color", {"mode": FieldColorModeId.THRESHOLDS}),
+        DynamicConfigValue("thresholds", {"mode": ThresholdsMode.ABSOLUTE, "steps": values}),
+    ]
+
+
+def error_cell() -> list[DynamicConfigValue]:
+    """Colour an error rate: amber above 1 %, red above 5 %."""
+    return [*cell(PLAIN, (0.01, WARNING), (0.05, BAD)), DynamicConfigValue("decimals", 2)]
+
+
+def slow_cell() -> list[DynamicConfigValue]:
+    """Colour a duration in seconds: amber above 2, red above 5."""
+    return [*cell(PLAIN, (2, WARNING), (5, BAD)), DynamicConfigValue("decimals", 1)]
+
+
+def width(pixels: int) -> DynamicConfigValue:
+    """Give the override that sets the width of a column."""
+    return DynamicConfigValue("custom.width", pixels)
+
+
+def as_word(texts: Mapping[str, tuple[str, str]], pixels: int) -> list[DynamicConfigValue]:
+    """Give the overrides that show the values of a column as (text, colour)."""
+    return [
+        DynamicConfigValue("mappings", [words(texts)]),
+        DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
+        width(pixels),
+    ]
+
+
+def linked(title: str, url: str) -> DynamicConfigValue:
+    """Give the override that makes the cells of a column links."""
+    return DynamicConfigValue("links", [{"title": title, "url": url}])

@@ -1,6 +1,6 @@
-"""Chinese for every text that the dashboards show."""
+"""Chinese for the Overview, and for the words that all dashboards share."""
 
-CHINESE = {
+TEXTS = {
     # Frame
     "Dashboards": "仪表盘",
     "Data source": "数据源",

@@ -1,0 +1,157 @@
+"""Alerts: what fires, what came of it, how near each rule is, and what the breaker did."""
+
+from grafana_foundation_sdk.builders import bargauge, statushistory, table
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from grafana import alerting, measures, style
+from grafana.dashboard import add, frame
+from grafana.language import Language, Say
+from grafana.panels import Card, Column, comparison, ranking, strips
+from grafana.queries import now, over_time
+from grafana.style import BAD, GOOD, PLAIN, WARNING
+
+NAME = "alerts"
+
+SILENCES = "/alerting/silences?alertmanager=Alertmanager"
+"""Grafana's own page, on the provisioned Alertmanager."""
+
+_SHOWN = (
+    "rule", "alertname", "severity", "scope", "target", "name", "action", "result", "reason",
+)  # fmt: skip
+_RECENT = "newapi_notification_timestamp_seconds > time() - $__range_s"
+
+
+def build(language: Language) -> Dashboard:
+    """Make the dashboard in a language."""
+    say = language.say
+    about = "What fires, what came of it, how near each rule is, and what the breaker did."
+    links = [(say("Silences"), SILENCES)]
+    board = frame(NAME, language, "Alerts", about, links=links)
+    add(board, alerting.firing_count(say, width=5), alerting.breaker(say, width=7), _decisions(say))
+    add(board, alerting.firing(say, width=14), alerting.held(say, width=10))
+    add(board, _timeline(say), row=say("History"))
+    add(board, _history(say))
+    return add(board, _rules(say), _near(say), row=say("Rules"))
+
+
+def _decisions(say: Say) -> bargauge.Panel:
+    about = (
+        "What the breaker decided in this period, by result and reason; what was only recorded "
+        "or came again is left out."
+    )
+    card = Card(say("Decisions"), say(about), width=12, height=4, unit="none",
+                nothing=say("It was not asked to act"))  # fmt: skip
+    counter = f"newapi_breaker_decisions_total{{{measures.ACTED}}}"
+    decided = f"sum by (result, reason) (increase({counter}[$__range])) > 0"
+    return ranking(card, now(decided, "{{result}} {{reason}}")).decimals(0)
+
+
+def _timeline(say: Say) -> statushistory.Panel:
+    about = "When each alert was firing."
+    card = Card(say("Alerts over time"), say(about), width=24, height=10, unit="none",
+                nothing=say("No alert was firing"))  # fmt: skip
+    fired = measures.firing(("alertname", "rule", "target"))
+    panel = strips(card, over_time(fired, "{{alertname}} {{rule}} {{target}}"))
+    texts = {"1": (say("Firing"), BAD)}
+    return panel.mappings([style.words(texts)]).thresholds(style.thresholds(PLAIN, (1, BAD)))
+
+
+def _history(say: Say) -> table.Panel:
+    about = (
+        "The alerts that arrived at the breaker in this period, with or without an action: the "
+        "last 200. Value and threshold are in the rule's own unit. The messages are shown by "
+        "newapi-breaker history."
+    )
+    nothing = say("No alert arrived")
+    card = Card(say("What arrived"), say(about), width=24, height=14, unit="short",
+                nothing=nothing)  # fmt: skip
+    labels = ", ".join(_SHOWN)
+    info = "newapi_notification_info"
+    listed = f"({_RECENT}) * on (instance, id) group_left ({labels}) {info}"
+    keys = [
+        Column(say("Severity"), "severity", "", style.as_word(alerting.severities(say), 80)),
+        Column(say("Alert"), "alertname", "", [style.width(170)]),
+        Column(say("Rule"), "rule"),
+        Column(say("Target"), "target", "", [style.width(90)]),
+        Column(say("Name"), "name", "", [style.width(140)]),
+        Column(say("Action"), "action", "", style.as_word(_actions(say), 130)),
+        Column(say("Result"), "result", "", style.as_word(alerting.results(say), 130)),
+        Column(say("Reason"), "reason", "", [style.width(120)]),
+    ]
+    values = [
+        Column(say("When"), f"{listed} * 1000", "dateTimeAsIso", [style.width(165)]),
+        Column(say("Value"), f"newapi_notification_value and on (instance, id) ({_RECENT})"),
+        Column(
+            say("Threshold"), f"newapi_notification_threshold and on (instance, id) ({_RECENT})"
+        ),
+    ]
+    hidden = ("instance", "job", "id", "scope")
+    return comparison(card, keys, values, sort=say("When"), hidden=hidden)
+
+
+def _actions(say: Say) -> dict[str, tuple[str, str]]:
+    return {
+        "notify": (say("Notify"), PLAIN),
+        "disable_channel": (say("Disable channel"), WARNING),
+        "disable_api_key": (say("Disable API key"), WARNING),
+    }
+
+
+def _rules(say: Say) -> table.Panel:
+    about = (
+        "Every rule in force: how often it told in this period, as far as the last 200 reach, and "
+        "when last. The threshold is in the unit of what it is compared with."
+    )
+    nothing = say("There is no rule: alerts.yml is empty")
+    card = Card(say("Rules in force"), say(about), width=12, height=14, unit="short",
+                nothing=nothing)  # fmt: skip
+    told = 'newapi_notification_info{alertname!~".+Trip"}'
+    when = f"({_RECENT}) and on (instance, id) {told}"
+    by_rule = f"{when} * on (instance, id) group_left (rule) {told}"
+    active = "max by (rule) (newapi_alert_rule_active)"
+    words = {"0": (say("No"), style.IDLE), "1": (say("Yes"), GOOD)}
+    keys = [Column(say("Rule"), "rule")]
+    values = [
+        Column(say("Active"), active, "none", style.as_word(words, 80)),
+        Column(say("Threshold"), "max by (rule) (newapi_alert_rule)"),
+        Column(say("Times"), f"count by (rule) ({by_rule})", "none", [style.width(80)]),
+        Column(say("Last"), f"max by (rule) ({by_rule}) * 1000", "dateTimeFromNow"),
+    ]
+    return comparison(card, keys, values)
+
+
+def _near(say: Say) -> table.Panel:
+    about = (
+        "The 50 targets that are nearest to the threshold of a rule: 100 % and more is over it. "
+        "Of rules over all API keys or users, only those above half of it."
+    )
+    nothing = say("No target has a value yet")
+    card = Card(say("How near"), say(about), width=12, height=14, unit="percentunit",
+                nothing=nothing)  # fmt: skip
+    keys = [Column(say("Rule"), "rule"), Column(say("Target"), "target")]
+    part = f"topk(50, {' or '.join(_parts())})"
+    shade = style.cell(PLAIN, (0.8, WARNING), (1, BAD))
+    return comparison(card, keys, [Column(say("Of the threshold"), part, "percentunit", shade)])
+
+
+def _parts() -> list[str]:
+    """Give, type by type, which part of its threshold each target has reached."""
+
+    def of(name: str) -> str:
+        return f"max by (rule, target) (newapi_rule_{name})"
+
+    def threshold(kind: str) -> str:
+        return f'on (rule) group_left () (max by (rule) (newapi_alert_rule{{type="{kind}"}}) > 0)'
+
+    attempts = f"({of('errors')} + {of('requests')} > 0)"
+    more = f"({of('requests')} / ({of('requests_before')} > 0) - 1)"
+    left = 'max by (rule) (newapi_alert_rule{type="quota_low"})'
+    return [
+        f"{of('tokens')} / {threshold('token_usage')}",
+        f"{of('quota')} / {threshold('cost')}",
+        f"100 * {of('errors')} / {attempts} / {threshold('error_rate')}",
+        f"{of('seconds')} / {threshold('latency')}",
+        f"100 * {more} / {threshold('request_spike')}",
+        f"1 / ({of('remaining')} > 0) * on (rule) group_left () {left}",
+        f"clamp_max({of('down')}, 1)",
+    ]

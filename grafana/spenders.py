@@ -1,0 +1,90 @@
+"""What API keys and users have in common: who uses most, and who will run out first."""
+
+from dataclasses import dataclass
+
+from grafana_foundation_sdk.builders import bargauge, timeseries
+from grafana_foundation_sdk.builders.dashboard import QueryVariable
+
+from grafana import measures, promql, variables
+from grafana.language import Say
+from grafana.metrics import Counter, Thing
+from grafana.panels import MONEY, Card, bars, in_currency, ranking
+from grafana.promql import RANGE, STEP, named
+from grafana.queries import now, over_time
+
+TOP = "top"
+"""The hidden variable that holds the ids of those that used most."""
+
+LISTED = 100
+"""Rows of a table, at most: there may be thousands."""
+
+
+@dataclass(frozen=True)
+class Spender:
+    """API keys, or users.
+
+    Attributes:
+        thing: its id and names.
+        variable: the dashboard's variable that chooses one.
+        requests, errors, tokens, quota: what they use.
+    """
+
+    thing: Thing
+    variable: str
+    requests: Counter
+    errors: Counter
+    tokens: Counter
+    quota: Counter
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """The label of its id."""
+        return (self.thing.id,)
+
+    @property
+    def chosen(self) -> str:
+        """The matcher of what is chosen."""
+        return f'{self.thing.id}=~"${self.variable}"'
+
+    @property
+    def most(self) -> str:
+        """The few that the graphs show."""
+        return f'{self.thing.id}=~"${TOP}"'
+
+    def cost(self, where: str = "") -> str:
+        """Give what each was charged, as money."""
+        return measures.money(promql.growth(self.quota, RANGE, self.by, where))
+
+    def listed(self) -> str:
+        """Give the rows of the table: those that were charged most, with what they were charged."""
+        return promql.largest(LISTED, promql.growth(self.quota, RANGE, self.by, self.chosen))
+
+    def of_listed(self, expr: str) -> str:
+        """Keep of an expression what the table lists."""
+        return f"{expr} and on ({self.thing.id}) {self.listed()}"
+
+    def top(self) -> QueryVariable:
+        """Make the variable that holds those that used most."""
+        most = promql.largest(10, promql.growth(self.tokens, RANGE, self.by, self.chosen))
+        return variables.top(TOP, most, self.thing)
+
+
+def tokens(say: Say, spender: Spender, about: str, width: int) -> timeseries.Panel:
+    """Tokens over time of those that used most."""
+    card = Card(say("Tokens over time"), say(about), width=width, height=9, unit="short")
+    grown = promql.growth(spender.tokens, STEP, spender.by, spender.most)
+    return bars(card, over_time(named(grown, spender.thing), spender.thing.legend))
+
+
+def requests(say: Say, spender: Spender, about: str, width: int) -> timeseries.Panel:
+    """Requests over time of those that used most."""
+    card = Card(say("Requests over time"), say(about), width=width, height=9, unit="short")
+    grown = promql.growth(spender.requests, STEP, spender.by, spender.most)
+    return bars(card, over_time(named(grown, spender.thing), spender.thing.legend))
+
+
+def highest_cost(say: Say, spender: Spender, about: str, width: int) -> bargauge.Panel:
+    """Who was charged most."""
+    card = Card(say("Highest cost"), say(about), width=width, height=9, unit=MONEY)
+    top = promql.largest(10, spender.cost(spender.chosen))
+    return in_currency(ranking(card, now(named(top, spender.thing), spender.thing.legend)))

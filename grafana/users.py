@@ -1,0 +1,105 @@
+"""Users: who uses most, and who will run out first."""
+
+from grafana_foundation_sdk.builders import stat, table
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
+from grafana import measures, promql, spenders, style, variables
+from grafana.dashboard import add, frame, link
+from grafana.language import Language, Say
+from grafana.metrics import USER, USER_ERRORS, USER_QUOTA, USER_REQUESTS, USER_TOKENS
+from grafana.panels import MONEY, Card, Column, comparison, numbers
+from grafana.promql import RANGE, gauge, growth, named
+from grafana.queries import now
+from grafana.spenders import Spender
+from grafana.style import BAD, PLAIN, WARNING
+
+NAME = "users"
+
+USERS = Spender(USER, "user", USER_REQUESTS, USER_ERRORS, USER_TOKENS, USER_QUOTA)
+
+_BY = ("user_id",)
+_LEFT = gauge("newapi_user_remaining_quota", _BY)
+_USED = gauge("newapi_user_used_quota", _BY)
+
+
+def build(language: Language) -> Dashboard:
+    """Make the dashboard in a language."""
+    say = language.say
+    about = "Which users use most, and who will run out first."
+    filters = variables.of("user", "User", USER, say), USERS.top()
+    board = frame(NAME, language, "Users", about, *filters)
+    most = "The 10 users that used most tokens in this period."
+    cost = "The 10 users that were charged most in this period; refunds are not taken off."
+    add(board, _counts(say), spenders.highest_cost(say, USERS, cost, width=18))
+    add(board, spenders.tokens(say, USERS, most, 12), spenders.requests(say, USERS, most, 12))
+    add(board, _table(language), row=say("Charged most"))
+    return add(board, _run_out(say), _low(say), row=say("To look after"))
+
+
+def _counts(say: Say) -> stat.Panel:
+    about = "Users that are known, those that were charged in this period, and without quota left."
+    card = Card(say("Number of users"), say(about), width=6, height=9, unit="none")
+    charged = f"sum({growth(USER_QUOTA, RANGE, _BY)} > bool 0)"
+    panel = numbers(
+        card,
+        now(f"count(max by (user_id) ({USER.info}))", say("Known")),
+        now(charged, say("Charged")),
+        now(promql.or_zero(f"count({_LEFT} <= 0)"), say("Nothing left")),
+        stacked=True,
+    )
+    return panel.decimals(0).override_by_name(say("Nothing left"), style.from_one(WARNING))
+
+
+def _table(language: Language) -> table.Panel:
+    say = language.say
+    about = (
+        "The 100 users that were charged most in this period, deleted ones too. Used ever: less "
+        "refunds, as the gateway counts it. Failed: attempts of every category."
+    )
+    card = Card(say("Users"), say(about), width=24, height=12, unit="short")
+    self_link = style.linked(say("Show only this"), link(NAME, language, user="${__value.raw}"))
+    keys = [
+        Column(say("Id"), "user_id", more=[style.width(80), self_link]),
+        Column(say("Name"), "name", more=[style.width(220)]),
+        Column(say("Group"), "group", more=[style.width(120)]),
+    ]
+    values = [
+        Column(say("Cost"), measures.money(f"({named(USERS.listed(), USER, 'group')})"), MONEY),
+        Column(say("Tokens"), USERS.of_listed(growth(USER_TOKENS, RANGE, _BY, USERS.chosen))),
+        Column(say("Requests"), USERS.of_listed(growth(USER_REQUESTS, RANGE, _BY, USERS.chosen))),
+        Column(say("Failed"), USERS.of_listed(growth(USER_ERRORS, RANGE, _BY, USERS.chosen))),
+        Column(say("Used ever"), USERS.of_listed(measures.money(_USED)), MONEY),
+        Column(say("Remaining"), USERS.of_listed(measures.money(_LEFT)), MONEY),
+    ]
+    return comparison(card, keys, values, sort=say("Cost"))
+
+
+def _run_out(say: Say) -> table.Panel:
+    about = "The 15 users whose quota will be used up first at the pace of this period."
+    nothing = say("No user is charged")
+    card = Card(say("Run out first"), say(about), width=12, height=11, unit="s", nothing=nothing)
+    first = f"bottomk(15, {measures.lasts(_LEFT, growth(USER_QUOTA, RANGE, _BY))})"
+    values = [
+        Column(say("Runs out in"), named(f"({first})", USER), "s",
+               [*style.cell(BAD, (86400, WARNING), (7 * 86400, PLAIN)),
+                DynamicConfigValue("decimals", 0)]),
+    ]  # fmt: skip
+    return comparison(card, _names(say), values)
+
+
+def _low(say: Say) -> table.Panel:
+    about = "The 15 users that have least of their quota left, below 20 %."
+    nothing = say("Every user has 20 % or more left")
+    card = Card(say("Low quota"), say(about), width=12, height=11, unit="percentunit",
+                nothing=nothing)  # fmt: skip
+    low = f"bottomk(15, ({_LEFT} / ({_LEFT} + {_USED} > 0)) < 0.2)"
+    values = [
+        Column(say("Part left"), named(f"({low})", USER), "percentunit",
+               [*style.cell(BAD, (0.05, WARNING)), DynamicConfigValue("decimals", 1)]),
+    ]  # fmt: skip
+    return comparison(card, _names(say), values)
+
+
+def _names(say: Say) -> list[Column]:
+    return [Column(say("Id"), "user_id", more=[style.width(80)]), Column(say("Name"), "name")]
