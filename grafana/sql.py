@@ -23,8 +23,8 @@ MISSING = (
 
 _ENCODED_ALL = ALL.replace("*", "%2A")
 
-_PLAIN = " \"#$&'()*+,/:;<=>?@[]`{|}"
-"""What is decoded; a character beyond these and A-Z a-z 0-9 - _ . ~ ! % finds nothing."""
+_PLAIN = " '()*+,/:=@[]"
+"""What is decoded, with % and !. Other characters beyond A-Z a-z 0-9 - _ . ~ find nothing."""
 
 _DECODED = [*((f"%{ord(char):02X}", char) for char in _PLAIN), ("%25", "%")]
 
