@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -76,6 +77,23 @@ def substitute(
         **variables,
     }
     return re.sub(r"\$([A-Za-z_]\w*)", lambda found: values.get(found[1], ".*"), expr)
+
+
+def fill(sql: str, begin: int, end: int, /, **variables: str) -> str:
+    """Fill in the variables of SQL as Grafana does; those that are missing let everything through.
+
+    percentencode is JavaScript's encodeURIComponent, and ! ' ( ) * besides
+    (public/app/features/templating/formatVariableValue.ts, formatRegistry of @grafana/scenes).
+    """
+    moments = {"from": str(begin), "to": str(end)}
+    first = {"page_time": "9999999999", "page_id": "9223372036854775807", "row": "0", "part": ""}
+    values = {**first, "key_name": "", "money": "0.000002", **variables}
+
+    def encoded(found: re.Match[str]) -> str:
+        return quote(values.get(found[1], ".*"), safe="-_.~")
+
+    sql = re.sub(r"\$\{__(from|to):date:seconds\}", lambda found: moments[found[1]], sql)
+    return re.sub(r"\$\{(\w+):percentencode\}", encoded, sql)
 
 
 def seconds(duration: str) -> int:
