@@ -262,9 +262,12 @@ def test_a_signal_ends_it_after_the_requests_that_are_open(number: signal.Signal
             target=lambda: answers.append(requests.get(f"{url}/slow", timeout=5).text)
         )
         client.start()
-        assert process.stdout.readline() == "entered\n"
-        process.send_signal(number)
-        client.join(5)
-        assert process.stdout.readline() == "ended\n"
-        assert process.wait(5) == 0
+        try:
+            assert process.stdout.readline() == "entered\n"
+            process.send_signal(number)
+            client.join(5)
+            assert process.stdout.readline() == "ended\n"
+            assert process.wait(5) == 0
+        finally:
+            process.kill()
     assert answers == ["done"]
