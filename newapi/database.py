@@ -177,7 +177,7 @@ def _postgresql(url: URL, statement_timeout: float, common: dict[str, Any]) -> E
 def _sqlite(url: URL, statement_timeout: float, writable: bool, common: dict[str, Any]) -> Engine:
     file = f"file:{quote(str(url.database))}?mode={'rw' if writable else 'ro'}&uri=true"
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 5}, **common)
-    autocommit = "isolation_level" in common
+    reader = "isolation_level" in common and not writable
 
     @event.listens_for(engine, "connect")
     def tolerate(connection: Any, _: Any) -> None:
@@ -192,7 +192,7 @@ def _sqlite(url: URL, statement_timeout: float, writable: bool, common: dict[str
         deadline = time.monotonic() + statement_timeout
         driver: Any = connection.connection.driver_connection
         driver.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
-        if not (autocommit and sql.startswith("SELECT")):
+        if not (reader and sql.startswith("SELECT")):
             return sql, parameters
         # The gateway cannot commit while we step through an answer, and each step waits for
         # Python's lock: while another thread renders a page, a few thousand rows take seconds. All

@@ -352,7 +352,7 @@ def _window_is_complete(exporter: Exporter) -> bool:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["mariadb", pytest.param("postgres", marks=pytest.mark.torture)])
+@pytest.mark.parametrize("kind", ["postgres", pytest.param("mariadb", marks=pytest.mark.torture)])
 def test_a_poll_that_finds_a_million_rows_needs_little_memory(
     request: pytest.FixtureRequest, kind: str
 ) -> None:
