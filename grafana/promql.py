@@ -31,6 +31,10 @@ PAST = "past"
 _LATE = 300
 """Seconds, at most, from where counting begins to where Prometheus first sees it."""
 
+_IDLE = 2 * 86400
+"""Seconds, at most, for which nothing may have been counted at the start of a range's history: a
+gateway without requests looks there as a Prometheus that was down."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -38,7 +42,7 @@ class Window:
 
     Attributes:
         length: as a duration.
-        start: unix time at which it begins, as PromQL.
+        start: unix time, as PromQL: where counting began later, it began in this window.
         modifier: of every selector.
     """
 
@@ -55,20 +59,20 @@ class Window:
         return self.end_of(f"{selector} offset {self.length}")
 
 
-RANGE = Window("$__range", "(time() - $__range_s)")
+RANGE = Window("$__range", f"(time() - $__range_s - {_IDLE})")
 """The dashboard's time range, in an instant query."""
-WHOLE = Window("$__range", "$__from / 1000", "@ end()")
+WHOLE = Window("$__range", f"($__from / 1000 - {_IDLE})", "@ end()")
 """The dashboard's time range, the same at every point of a range query."""
-STEP = Window("$__interval", "(time() - $__interval_ms / 1000)")
+STEP = Window("$__interval", f"(time() - $__interval_ms / 1000 - {_LATE})")
 """From one point to the next: bars that adjoin add up to the total."""
-HOUR = Window("1h", "(time() - 3600)")
-RECENT = Window("5m", "(time() - 300)")
+HOUR = Window("1h", f"(time() - {3600 + _LATE})")
+RECENT = Window("5m", f"(time() - {300 + _LATE})")
 """Now, for what is told by the minute."""
 
 
 def last(hours: int) -> Window:
     """Give the window of the last hours."""
-    return Window(f"{hours}h", f"(time() - {hours * 3600})")
+    return Window(f"{hours}h", f"(time() - {hours * 3600 + _LATE})")
 
 
 def earlier(expr: str) -> str:
@@ -101,8 +105,9 @@ def each(counter: Counter, window: Window, where: str = "", *, past: bool = Fals
     before = f"max by ({labels}) ({window.start_of(selector)})"
     witness = _selector(REQUESTS.name, _GATE.format(REQUESTS.labels[0]) if past else "")
     seen = f"count({window.start_of(witness)})"
-    began = f"max({window.end_of(COUNTING_SINCE)}) + {_LATE} > {window.start}"
-    return f"({now} - ({before} <= {now} or {now} * 0 and on () ({seen} or {began})))"
+    alive = "" if past else f" or max({window.start_of(COUNTED_UNTIL)})"
+    began = f"max({window.end_of(COUNTING_SINCE)}) > {window.start}"
+    return f"({now} - ({before} <= {now} or {now} * 0 and on () ({seen}{alive} or {began})))"
 
 
 def steps(counter: Counter, level: str, by: tuple[str, ...] = (), where: str = "") -> str:

@@ -71,6 +71,7 @@ def substitute(
         "__range": f"{seconds(range)}s",
         "__range_s": str(seconds(range)),
         "__interval": interval,
+        "__rate_interval": f"{seconds(interval) + 60}s",
         "__interval_ms": str(seconds(interval) * 1000),
         "__from": str(int(end - seconds(range)) * 1000),
         "past": ".+",

@@ -50,9 +50,6 @@ def answers(server: Prometheus) -> Answers:
 def _cases() -> Iterator[Any]:
     for query in QUERIES:
         yield pytest.param(query, "1h", "2m", id=f"{query.panel}/{query.ref}/1h")
-        # 30 days before the samples there is nothing to compare with.
-        if "last_over_time" not in query.expr:
-            yield pytest.param(query, "30d", "8h", id=f"{query.panel}/{query.ref}/30d")
 
 
 @pytest.mark.parametrize(("query", "length", "interval"), list(_cases()))
