@@ -6,9 +6,10 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 from grafana import measures, style
 from grafana.language import Say
 from grafana.metrics import API_KEY, CHANNEL
-from grafana.panels import Card, listing, numbers
+from grafana.panels import Card, numbers
 from grafana.queries import now, rows
 from grafana.style import BAD, GOOD, IDLE, NEUTRAL, PLAIN, WARNING
+from grafana.tables import listing
 
 _ALERT = ("alertname", "rule", "target", "severity")
 

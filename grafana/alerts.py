@@ -6,9 +6,10 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana import alerting, measures, style
 from grafana.dashboard import add, frame
 from grafana.language import Language, Say
-from grafana.panels import Card, Column, comparison, ranking, strips
+from grafana.panels import Card, ranking, strips
 from grafana.queries import now, over_time
 from grafana.style import BAD, GOOD, PLAIN, WARNING
+from grafana.tables import Column, comparison
 
 NAME = "alerts"
 

@@ -14,11 +14,12 @@ from grafana.metrics import (
     API_KEY_REQUESTS,
     API_KEY_TOKENS,
 )
-from grafana.panels import MONEY, Card, Column, colored, comparison, pie
+from grafana.panels import MONEY, Card, colored, pie
 from grafana.promql import RANGE, gauge, growth, named
 from grafana.queries import now
 from grafana.spenders import Spender
 from grafana.style import BAD, GOOD, IDLE, PLAIN, WARNING
+from grafana.tables import Column, comparison
 
 NAME = "api-keys"
 

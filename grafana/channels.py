@@ -9,10 +9,11 @@ from grafana.dashboard import add, frame, link
 from grafana.graphs import errors_by_category, latency, requests_and_failures, tokens_by_direction
 from grafana.language import Language, Say
 from grafana.metrics import CHANNEL, DURATION, FIRST_TOKEN
-from grafana.panels import MONEY, Card, Column, colored, comparison, in_currency, pie, ranking
+from grafana.panels import MONEY, Card, colored, in_currency, pie, ranking
 from grafana.promql import RANGE, gauge, named
 from grafana.queries import now
 from grafana.style import BAD, GOOD, IDLE, PLAIN, WARNING
+from grafana.tables import Column, comparison
 
 NAME = "channels"
 

@@ -7,10 +7,11 @@ from grafana import log_rows, measures, promql, sql, style, variables
 from grafana.dashboard import add, frame, link
 from grafana.language import Language, Say
 from grafana.metrics import CHANNEL, ERRORS, NO_TESTS
-from grafana.panels import Card, Column, bars, comparison, numbers, ranking, sql_table
+from grafana.panels import Card, bars, numbers, ranking
 from grafana.promql import RANGE, WHOLE, both, named
 from grafana.queries import now, over_time
 from grafana.style import BAD, GOOD, WARNING
+from grafana.tables import Column, comparison, sql_table
 
 NAME = "errors"
 

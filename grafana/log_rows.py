@@ -7,7 +7,8 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 from grafana import sql, style, variables
 from grafana.dashboard import link
 from grafana.language import Language, Say
-from grafana.panels import MONEY, Card, Column, sql_table
+from grafana.panels import MONEY, Card
+from grafana.tables import Column, sql_table
 
 _LAST = {"page_time": "9999999999", "page_id": "9223372036854775807"}
 """Later than every row: where the first page begins."""

@@ -7,8 +7,9 @@ from grafana import log_rows, sql, style, variables
 from grafana.dashboard import add, frame
 from grafana.language import Language, Say
 from grafana.metrics import API_KEY, CHANNEL, USER
-from grafana.panels import MONEY, Card, Column, sql_numbers, sql_table
+from grafana.panels import MONEY, Card
 from grafana.style import BAD, GOOD, IDLE, NEUTRAL, WARNING
+from grafana.tables import Column, sql_numbers, sql_table
 
 NAME = "logs"
 

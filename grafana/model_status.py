@@ -7,10 +7,11 @@ from grafana import headline, measures, promql, style, variables
 from grafana.dashboard import add, frame, link
 from grafana.language import Language, Say
 from grafana.metrics import FAILED_REQUESTS
-from grafana.panels import Card, Column, bars, comparison, strips
+from grafana.panels import Card, bars, strips
 from grafana.promql import STEP, last
 from grafana.queries import over_time
 from grafana.style import BAD, GOOD, PLAIN, WARNING
+from grafana.tables import Column, comparison
 
 NAME = "model-status"
 

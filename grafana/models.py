@@ -10,10 +10,11 @@ from grafana.graphs import cost, errors_by_category, latency, requests_and_failu
 from grafana.graphs import tokens_by_direction as tokens
 from grafana.language import Language, Say
 from grafana.metrics import CHANNEL, DURATION, FIRST_TOKEN, TOKENS
-from grafana.panels import MONEY, Card, Column, colored, comparison, in_currency, pie, ranking
+from grafana.panels import MONEY, Card, colored, in_currency, pie, ranking
 from grafana.promql import RANGE, named
 from grafana.queries import now
 from grafana.style import IDLE
+from grafana.tables import Column, comparison
 
 NAME = "models"
 

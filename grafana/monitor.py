@@ -8,9 +8,10 @@ from grafana import headline, style
 from grafana.dashboard import add, frame
 from grafana.language import Language, Say
 from grafana.metrics import COUNTING_SINCE
-from grafana.panels import Card, Column, bars, comparison, lines, numbers, ranking
+from grafana.panels import Card, bars, lines, numbers, ranking
 from grafana.queries import now, over_time
 from grafana.style import BAD, GOOD, WARNING
+from grafana.tables import Column, comparison
 
 NAME = "monitor"
 

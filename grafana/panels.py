@@ -1,6 +1,6 @@
 """The kinds of panels that dashboards are made of, each with what it always has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,7 +16,6 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.builders.common import (
     ReduceDataOptions,
     StackingConfig,
-    TableSortByFieldState,
     VizLegendOptions,
     VizTooltipOptions,
 )
@@ -37,23 +36,17 @@ from grafana_foundation_sdk.models.common import (
     VisibilityMode,
     VizOrientation,
 )
-from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.piechart import PieChartLabels, PieChartLegendValues
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from grafana.queries import (
-    MIXED,
     PROMETHEUS,
     SqlQuery,
-    channel_names,
     currency,
-    names_of_channels,
-    rows,
     unit_from_currency,
-    unit_from_currency_of,
 )
-from grafana.style import NEUTRAL, by_threshold, color, fixed, palette, show_as
+from grafana.style import NEUTRAL, by_threshold, color, fixed, palette
 
 MONEY = "currencyUSD"
 """Unit of money; the panel changes it to the currency that the gateway shows."""
@@ -87,9 +80,9 @@ def numbers(card: Card, *queries: Dataquery, stacked: bool = False) -> stat.Pane
     # Grafana means how each number stretches.
     orientation = VizOrientation.HORIZONTAL if stacked else VizOrientation.VERTICAL
     return (
-        _panel(stat.Panel(), card, queries)
+        make(stat.Panel(), card, queries)
         .min(0)
-        .reduce_options(_last())
+        .reduce_options(last_value())
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
         .color_mode(BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.NONE)
@@ -134,9 +127,9 @@ def pie(card: Card, *queries: Dataquery) -> piechart.Panel:
         .values([PieChartLegendValues.PERCENT, PieChartLegendValues.VALUE])
     )
     return (
-        _panel(piechart.Panel(), card, queries)
+        make(piechart.Panel(), card, queries)
         .min(0)
-        .reduce_options(_last())
+        .reduce_options(last_value())
         .display_labels([PieChartLabels.PERCENT])
         .legend(legend)
         .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.SINGLE))
@@ -147,9 +140,9 @@ def pie(card: Card, *queries: Dataquery) -> piechart.Panel:
 def ranking(card: Card, *queries: Dataquery) -> bargauge.Panel:
     """Make a list of bars, as long as the values are large."""
     return (
-        _panel(bargauge.Panel(), card, queries)
+        make(bargauge.Panel(), card, queries)
         .min(0)
-        .reduce_options(_last())
+        .reduce_options(last_value())
         .orientation(VizOrientation.HORIZONTAL)
         .display_mode(BarGaugeDisplayMode.BASIC)
         .color_scheme(fixed(NEUTRAL))
@@ -160,7 +153,7 @@ def strips(card: Card, *queries: Dataquery) -> statushistory.Panel:
     """Make a strip of cells a series, coloured by thresholds; no cell where there is no value."""
     legend = VizLegendOptions().show_legend(False).display_mode(LegendDisplayMode.LIST)
     return (
-        _panel(statushistory.Panel(), card, queries)
+        make(statushistory.Panel(), card, queries)
         .interval("2m")
         .max_data_points(_POINTS)
         .show_value(VisibilityMode.NEVER)
@@ -174,7 +167,7 @@ def strips(card: Card, *queries: Dataquery) -> statushistory.Panel:
 def heat(card: Card, query: Dataquery) -> heatmap.Panel:
     """Make a heat map of the buckets of a histogram."""
     return (
-        _panel(heatmap.Panel(), card, (query.format(PromQueryFormat.HEATMAP),))
+        make(heatmap.Panel(), card, (query.format(PromQueryFormat.HEATMAP),))
         .interval("5m")
         .max_data_points(_POINTS)
         .calculate(False)
@@ -183,144 +176,6 @@ def heat(card: Card, query: Dataquery) -> heatmap.Panel:
         .cell_values(CellValues().unit(card.unit))
         .cell_gap(1)
         .hide_legend()
-    )
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        title: in the dashboard's language.
-        source: a PromQL expression; or the label, or the column of SQL, that it shows.
-        unit: of its values; MONEY becomes the currency that the gateway shows.
-        more: what else its field is configured with.
-    """
-
-    title: str
-    source: str
-    unit: str = ""
-    more: Sequence[DynamicConfigValue] = ()
-
-
-def comparison(
-    card: Card,
-    keys: Sequence[Column],
-    values: Sequence[Column],
-    sort: str = "",
-    hidden: tuple[str, ...] = (),
-) -> table.Panel:
-    """Make a table of things by several measures, a query a measure, joined by their labels.
-
-    Args:
-        card: of the panel.
-        keys: labels that tell the things apart; further labels are not shown.
-        values: measures by these labels.
-        sort: the title of the column that it is sorted by, largest first.
-        hidden: labels that are not shown.
-    """
-    # With a single query Grafana names its value without the query's name.
-    alone = len(values) == 1 and values[0].unit != MONEY
-    refs = [f"Value #{chr(ord('A') + index)}" for index in range(len(values))]
-    refs = ["Value"] if alone else refs
-    panel = _panel(table.Panel(), card, tuple(rows(value.source) for value in values))
-    money = [ref for ref, value in zip(refs, values, strict=True) if value.unit == MONEY]
-    if money:
-        panel = panel.with_target(currency())
-        for transformation in unit_from_currency_of(money):
-            panel = panel.with_transformation(transformation)
-    names = {key.source: key.title for key in keys}
-    names |= {ref: value.title for ref, value in zip(refs, values, strict=True)}
-    panel = panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    return _arranged(panel, names, (*keys, *values), sort, hidden)
-
-
-def sql_table(
-    card: Card, columns: Sequence[Column], sql: str, hidden: tuple[str, ...] = ()
-) -> table.Panel:
-    """Make a table of what a statement finds, in its order.
-
-    Args:
-        card: of the panel.
-        columns: that are shown; `channel_id` shows the channel's name.
-        sql: the statement.
-        hidden: columns that only links use.
-    """
-    panel = _from_database(table.Panel(), card, columns, sql)
-    if any(column.source == "channel_id" for column in columns):
-        panel = panel.with_target(channel_names()).with_transformation(names_of_channels())
-    for name in hidden:
-        panel = panel.override_by_name(name, [DynamicConfigValue("custom.hidden", True)])
-    return _arranged(panel, {column.source: column.title for column in columns}, columns)
-
-
-def sql_numbers(card: Card, columns: Sequence[Column], sql: str) -> stat.Panel:
-    """Make a panel of big numbers, one for each column of the one row that a statement finds."""
-    panel = _from_database(stat.Panel(), card, columns, sql)
-    for column in columns:
-        more = [*column.more, show_as(column.title)]
-        if column.unit and column.unit != MONEY:
-            more.append(DynamicConfigValue("unit", column.unit))
-        panel = panel.override_by_name(column.source, more)
-    return (
-        panel.reduce_options(_last().fields("/.*/"))
-        .text_mode(BigValueTextMode.VALUE_AND_NAME)
-        .color_mode(BigValueColorMode.VALUE)
-        .graph_mode(BigValueGraphMode.NONE)
-        .color_scheme(fixed(NEUTRAL))
-    )
-
-
-def _from_database(panel: P, card: Card, columns: Sequence[Column], sql: str) -> P:
-    panel = _panel(panel, card, (SqlQuery(sql),)).datasource(MIXED)
-    money = [column.source for column in columns if column.unit == MONEY]
-    if money:
-        panel = panel.with_target(currency())
-        for transformation in unit_from_currency_of(money):
-            panel = panel.with_transformation(transformation)
-    return panel
-
-
-def _arranged(
-    panel: table.Panel,
-    names: Mapping[str, str],
-    columns: Sequence[Column],
-    sort: str = "",
-    hidden: tuple[str, ...] = (),
-) -> table.Panel:
-    order = {name: index for index, name in enumerate(names)}
-    excluded = dict.fromkeys(("Time", *hidden), True)
-    shown = {"excludeByName": excluded, "indexByName": order, "renameByName": dict(names)}
-    panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=shown))
-    for column in columns:
-        more = list(column.more)
-        if column.unit and column.unit != MONEY:
-            more.append(DynamicConfigValue("unit", column.unit))
-        if more:
-            panel = panel.override_by_name(column.title, more)
-    if sort:
-        panel = panel.sort_by([TableSortByFieldState().display_name(sort).desc(True)])
-    return panel.filterable(True)
-
-
-def listing(
-    card: Card, columns: Mapping[str, str], query: Dataquery, hidden: tuple[str, ...] = ()
-) -> table.Panel:
-    """Make a table.
-
-    Args:
-        card: of the panel.
-        columns: {label: title}, in their order; the value's is `Value`.
-        query: gives the rows.
-        hidden: columns that are not shown.
-    """
-    order = {label: index for index, label in enumerate(columns)}
-    excluded = dict.fromkeys(("Time", *hidden), True)
-    shown = {"excludeByName": excluded, "indexByName": order, "renameByName": dict(columns)}
-    return (
-        _panel(table.Panel(), card, (query,))
-        .with_transformation(DataTransformerConfig(id_val="organize", options=shown))
-        .filterable(True)
     )
 
 
@@ -346,7 +201,7 @@ def in_currency(panel: P) -> P:
 def _graph(card: Card, queries: tuple[Dataquery, ...]) -> timeseries.Panel:
     legend = VizLegendOptions().display_mode(LegendDisplayMode.LIST)
     return (
-        _panel(timeseries.Panel(), card, queries)
+        make(timeseries.Panel(), card, queries)
         .min(0)
         .max_data_points(_POINTS)
         .legend(legend.placement(LegendPlacement.BOTTOM).show_legend(True))
@@ -355,7 +210,8 @@ def _graph(card: Card, queries: tuple[Dataquery, ...]) -> timeseries.Panel:
     )
 
 
-def _panel(panel: P, card: Card, queries: tuple[Dataquery | SqlQuery, ...]) -> P:
+def make(panel: P, card: Card, queries: tuple[Dataquery | SqlQuery, ...]) -> P:
+    """Give a panel what every panel has, and queries named A, B, ..."""
     for index, query in enumerate(queries):
         panel = panel.with_target(query.ref_id(chr(ord("A") + index)))
     return (
@@ -369,5 +225,6 @@ def _panel(panel: P, card: Card, queries: tuple[Dataquery | SqlQuery, ...]) -> P
     )
 
 
-def _last() -> ReduceDataOptions:
+def last_value() -> ReduceDataOptions:
+    """Show the last value of a field."""
     return ReduceDataOptions().calcs(["lastNotNull"]).values(False)

@@ -15,10 +15,11 @@ from grafana.metrics import (
     Counter,
     Histogram,
 )
-from grafana.panels import Card, bars, colored, heat, lines, numbers, sql_table
+from grafana.panels import Card, bars, colored, heat, lines, numbers
 from grafana.promql import RANGE
 from grafana.queries import now, over_time
 from grafana.style import BAD, GOOD, NEUTRAL, WARNING
+from grafana.tables import sql_table
 
 NAME = "performance"
 

@@ -8,11 +8,12 @@ from grafana import measures, promql, spenders, style, variables
 from grafana.dashboard import add, frame, link
 from grafana.language import Language, Say
 from grafana.metrics import USER, USER_ERRORS, USER_QUOTA, USER_REQUESTS, USER_TOKENS
-from grafana.panels import MONEY, Card, Column, comparison, numbers
+from grafana.panels import MONEY, Card, numbers
 from grafana.promql import RANGE, gauge, growth, named
 from grafana.queries import now
 from grafana.spenders import Spender
 from grafana.style import BAD, PLAIN, WARNING
+from grafana.tables import Column, comparison
 
 NAME = "users"
 
