@@ -30,7 +30,7 @@ STATUSES = (
 def build(language: Language) -> Dashboard:
     """Make the dashboard in a language."""
     say = language.say
-    chosen = variables.of("channel", "Channel", CHANNEL, say)
+    chosen = variables.one_of("channel", "Channel", CHANNEL, say)
     about = "What each channel does, costs and fails at."
     board = frame(NAME, language, "Channels", about, chosen)
     add(board, _statuses(say), _by_requests(say), _by_cost(say))

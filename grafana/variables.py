@@ -68,20 +68,17 @@ def hidden_number(name: str, expr: str) -> QueryVariable:
 
 
 def of(name: str, label: str, thing: Thing, say: Say) -> QueryVariable:
-    """Choose one thing by its name, or all of them.
+    """Choose one thing by its name, or all of them; its value is an id, or ALL."""
+    chosen = one_of(name, label, thing, say).include_all(True).all_value(ALL)
+    return chosen.current(VariableOption(text="All", value="$__all"))
 
-    Its value is an id, or ALL.
-    """
-    labels = tuple(sorted((thing.id, *thing.names)))
-    shown = thing.names[0] if len(thing.names) == 1 else "name"
-    regex = f'/{thing.id}="(?<value>[^"]+)".*{shown}="(?<text>[^"]*)"/'
-    return (
-        asked(name, gauge(thing.info, labels), regex)
-        .label(say(label))
-        .include_all(True)
-        .all_value(ALL)
-        .current(VariableOption(text="All", value="$__all"))
-    )
+
+def one_of(name: str, label: str, thing: Thing, say: Say) -> QueryVariable:
+    """Choose one thing by its name; its value is an id, at first that of the first name."""
+    groups = {thing.id: '"(?<value>[^"]+)"', "name": '"(?<text>[^"]*)"'}
+    # Prometheus gives labels in alphabetical order.
+    regex = ",".join(f"{each}={groups[each]}" for each in sorted(groups))
+    return asked(name, gauge(thing.info, tuple(groups)), f"/{regex}/").label(say(label))
 
 
 def model(say: Say) -> QueryVariable:

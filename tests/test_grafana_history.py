@@ -205,6 +205,35 @@ def test_every_query_is_answered(chain: Chain, page: str, query: Query) -> None:
     assert not any(math.isnan(value) or math.isinf(value) for value in values)
 
 
+NAMES = {
+    "channel": "SELECT id, name FROM channels",
+    "user": "SELECT id, username FROM users",
+    "api_key": "SELECT id, name FROM tokens",
+    "model": "SELECT DISTINCT model_name, model_name FROM logs WHERE type = 2",
+}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "logs"])
+def test_variables_find_what_there_is(chain: Chain, page: str) -> None:
+    """As Grafana reads them: each series as text, through the regular expression."""
+    for variable in dashboard("en", page)["templating"]["list"]:
+        if variable["type"] != "query":
+            continue
+        expr = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
+        regex = re.compile(variable["regex"].strip("/").replace("(?<", "(?P<"))
+        found = {}
+        for sample in chain.ask(expr, "7d"):
+            labels = ",".join(f'{name}="{text}"' for name, text in sorted(sample.labels.items()))
+            match = regex.search(f"{{{labels}}} {sample.value!r} {chain.now * 1000}")
+            assert match, (variable["name"], labels)
+            groups = match.groupdict() or {"value": match[1], "text": match[1]}
+            found[groups["value"]] = groups["text"]
+        assert found
+        if variable["name"] in NAMES:
+            there = {str(key): str(name) for key, name in chain.sql(NAMES[variable["name"]])}
+            assert found.items() <= there.items()
+
+
 def test_every_metric_is_exported(chain: Chain) -> None:
     missing = set()
     for _, query in ALL:

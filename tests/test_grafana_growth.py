@@ -1,0 +1,116 @@
+"""Usage as a difference of two samples, whatever befalls an exporter and a Prometheus."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from grafana import promql
+from grafana.metrics import REQUESTS, TOKENS
+from grafana.promql import RANGE, WHOLE
+from tests.grafana_queries import substitute
+from tests.servers import Prometheus, promtool
+
+END = 1_767_268_800
+HOUR, STEP = 3600, 120
+OLD, NEW = "10.0.0.2:9847", "10.0.0.3:9847"
+
+
+def _series(name: str, labels: str, points: list[tuple[int, float]]) -> Iterator[str]:
+    for moment, value in points:
+        yield f"{name}{{{labels}}} {value} {moment}\n"
+
+
+def _every(start: int, end: int, a_minute: float, first: float = 0) -> list[tuple[int, float]]:
+    return [(t, first + (t - start) / 60 * a_minute) for t in range(start, end + 1, STEP)]
+
+
+def _labels(channel: str, instance: str = OLD, kind: str = 'direction="prompt"') -> str:
+    return f'channel_id="{channel}",model="m",{kind},instance="{instance}",job="newapi"'
+
+
+def openmetrics() -> Iterator[str]:
+    """Four hours; each channel has a fate of its own."""
+    begin = END - 4 * HOUR
+    since = f'instance="{OLD}",job="newapi"'
+    yield from _series(
+        "newapi_counting_since_timestamp_seconds", since,
+        [(t, begin - 40 * 86400) for t, _ in _every(begin, END, 0)],
+    )  # fmt: skip
+    # The exporter that counts them has another address in the last hour; at 5 a minute before.
+    moved = END - HOUR
+    requests = REQUESTS.name
+    source = 'source="user"'
+    yield from _series(requests, _labels("1", OLD, source), _every(begin, moved, 5, 7_000))
+    yield from _series(requests, _labels("1", NEW, source), _every(moved, END, 5, 7_900))
+    # Tokens of channel 1 go on likewise; 2 is new; 3 had a reset when the state was lost.
+    yield from _series(TOKENS.name, _labels("1"), _every(begin, moved, 10, 1_000_000))
+    yield from _series(TOKENS.name, _labels("1", NEW), _every(moved, END, 10, 1_001_800))
+    yield from _series(TOKENS.name, _labels("2"), _every(END - HOUR, END, 20))
+    yield from _series(TOKENS.name, _labels("3"), _every(begin, END - HOUR, 1, 500_000))
+    yield from _series(TOKENS.name, _labels("3", NEW), _every(END - 1800, END, 1))
+    recorded = "model:newapi_tokens:total"
+    for model, start, first in (("old", begin, 9_000.0), ("new", END - HOUR, 0.0)):
+        yield from _series(
+            recorded, f'model="{model}",direction="prompt"', _every(start, END, 60, first)
+        )
+    yield from _series("gateway:newapi_requests:total", "", _every(begin, END, 5))
+    yield "# EOF\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    text = tmp_path_factory.mktemp("growth") / "samples.om"
+    with text.open("w") as file:
+        file.writelines(openmetrics())
+    server = Prometheus("scrape_configs: []\n")
+    promtool("tsdb", "create-blocks-from", "openmetrics", text, server.data)
+    with server:
+        yield server
+
+
+def tokens(server: Prometheus, length: str) -> dict[str, float]:
+    expr = promql.growth(TOKENS, RANGE, ("channel_id",))
+    found = server.query(substitute(expr, length, end=END), at=END)
+    return {one.labels["channel_id"]: one.value for one in found}
+
+
+def test_another_address_of_the_exporter(server: Prometheus) -> None:
+    """The maximum over instances of increase() would miss what one of them counted."""
+    assert tokens(server, "3h")["1"] == 10 * 180
+
+
+def test_a_new_series_began_at_zero(server: Prometheus) -> None:
+    assert tokens(server, "3h")["2"] == 20 * 60
+
+
+def test_a_lost_state_counts_what_came_since(server: Prometheus) -> None:
+    assert tokens(server, "3h")["3"] == 30
+
+
+def test_a_hole_at_the_start_says_nothing(server: Prometheus) -> None:
+    """Before the samples nothing is known, and counting began long before: no lifetime's total."""
+    assert tokens(server, "6h") == {}
+
+
+def test_the_same_in_a_range_query(server: Prometheus) -> None:
+    expr = promql.growth(TOKENS, WHOLE, ("channel_id",))
+    answer = server.get(
+        "/api/v1/query_range", query=substitute(expr, "3h", end=END),
+        start=str(END - 600), end=str(END), step="600",
+    )  # fmt: skip
+    for one in answer["data"]["result"]:
+        expected = tokens(server, "3h")[one["metric"]["channel_id"]]
+        assert [float(value) for _, value in one["values"]] == [expected, expected]
+
+
+def test_graphs_from_recorded_totals_add_up(server: Prometheus) -> None:
+    expr = promql.steps(TOKENS, "model", ("model",))
+    answer = server.get(
+        "/api/v1/query_range", query=substitute(expr, "2h", "10m", END, past="none"),
+        start=str(END - 2 * HOUR + 600), end=str(END), step="600",
+    )  # fmt: skip
+    sums = {
+        one["metric"]["model"]: sum(float(value) for _, value in one["values"])
+        for one in answer["data"]["result"]
+    }
+    assert sums == {"old": 60 * 120, "new": 60 * 60}
