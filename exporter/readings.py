@@ -1,7 +1,7 @@
 """What the targets of each alert rule show now, and how near they are to its threshold."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter import measures
@@ -27,8 +27,7 @@ _SHORTEST_PACE = 24
 say nothing."""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What one target shows: values by name, as newapi_rule_<name> has them."""
 
     target: str
@@ -133,15 +132,17 @@ class Readings:
         inventory = self._stock.inventory
         if inventory is None:
             return
+        each, targets = rule.each, rule.targets
         if rule.type == "channel_down":
             for channel in inventory.channels:
-                if rule.each or str(channel.id) in rule.targets:
+                target = str(channel.id)
+                if each or target in targets:
                     down = _down(channel, rule)
-                    yield Reading(str(channel.id), {"down": down}, float(down > 0))
+                    yield Reading(target, {"down": down}, float(down > 0))
             return
         threshold = self.threshold(rule)
         for target, remaining in self._remaining(rule).items():
-            if rule.each or target in rule.targets:
+            if each or target in targets:
                 share = 0.0
                 if threshold is not None:
                     share = threshold / remaining if remaining > 0 else float("inf")

@@ -10,6 +10,7 @@ import pytest
 
 from exporter.exposition.alerts import LEFT_BEHIND, AlertCollector
 from exporter.exposition.pages import page
+from exporter.exposition.targets import TargetText
 from exporter.readings import Readings
 from exporter.rulebook import Rulebook
 from exporter.windows import Window
@@ -36,7 +37,7 @@ class Alerts(Follower):
         collector = AlertCollector(
             self.rulebook, self.readings, self.status, self.stock, self.clock
         )
-        self.render = page(collector)
+        self.render = page(collector, text=TargetText(self.rulebook, self.readings))
 
     def edit(self, *rules: str) -> None:
         """Write the file: each rule is what stands below its name, rN if it says none."""

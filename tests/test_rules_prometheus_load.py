@@ -28,6 +28,7 @@ LIMITS = {
     "tell": 20_000,
 }
 
+
 def _limit(group: str) -> int:
     kind = group.rpartition("-")[2]
     return LIMITS.get(group, LIMITS.get(kind, LIMITS["tell"]))
