@@ -1,7 +1,7 @@
 """The series that alerts rest on: rules as they stand, and how fresh the data are.
 
-What the targets of rules show is in targets.py. docs/alert-series.md is the contract of both: names,
-labels, units, and how they are compared.
+What the targets of rules show is in targets.py. docs/alert-series.md is the contract of both:
+names, labels, units, and how they are compared.
 """
 
 import threading

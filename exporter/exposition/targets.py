@@ -1,7 +1,8 @@
 """The text of newapi_rule_*: what the targets of the rules show.
 
-At the largest size these are tens of thousands of samples every two seconds. prometheus-client, which
-writes all other series, takes a quarter of a second of processor time for them, this a fifth of that.
+At the largest size these are tens of thousands of samples every two seconds. prometheus-client,
+which writes all other series, takes a quarter of a second of processor time for them, this a fifth
+of that.
 """
 
 from exporter.readings import Readings
