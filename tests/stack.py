@@ -169,18 +169,22 @@ class Stack:
         self._folder.rmdir()
 
 
-def hurry(config: Path, wait: str = "1s", interval: str = "1s", hour: str = "1h") -> None:
+def hurry(
+    config: Path, wait: str = "1s", crowd: str = "4s", interval: str = "1s", hour: str = "1h"
+) -> None:
     """Let everything that was rendered happen sooner; what happens is the same.
 
     Args:
         config: the folder of `newapi-monitor render`.
         wait: for more alerts, before a group's first message.
+        crowd: the same, of a rule that looks at each one by itself.
         interval: between two messages of a group.
         hour: the same, of a rule that looks at each one by itself.
     """
     path = config / "alertmanager" / "alertmanager.yml"
-    text = re.sub(r"group_wait: \w+", f"group_wait: {wait}", path.read_text())
-    text = text.replace("group_interval: 1h", f"group_interval: {hour}")
+    text = path.read_text().replace("group_wait: 10s", f"group_wait: {wait}")
+    each = f"group_interval: {hour}\n      group_wait: {crowd}"
+    text = text.replace("group_interval: 1h", each)
     path.write_text(re.sub(r"group_interval: (1m|10s)", f"group_interval: {interval}", text))
     path = config / "prometheus" / "prometheus.yml"
     text = re.sub(r"scrape_timeout: \w+", "scrape_timeout: 1s", path.read_text())

@@ -45,7 +45,7 @@ class Chat:
             monitor_lang=language,
         )
         render(settings, folder)
-        hurry(folder, wait="400ms", interval="300ms", hour="2s")
+        hurry(folder, wait="400ms", crowd="400ms", interval="300ms", hour="2s")
         config = folder / "alertmanager" / "alertmanager.yml"
         self.server = self._open.enter_context(Alertmanager(config))
 
