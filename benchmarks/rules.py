@@ -1,10 +1,11 @@
-"""How long the rule groups take at the largest size, as Prometheus itself tells."""
+"""What alerts cost at the largest size: rules in Prometheus, and the series that they rest on."""
 
 import re
 import statistics
 import time
 from pathlib import Path
 
+from benchmarks import alert_series
 from tests.rule_history import RECEIVER, write_history
 from tests.servers import Prometheus
 
@@ -35,6 +36,7 @@ def main(seconds: float = 40) -> None:
         print(f"    {group:<32}{middle:>8.1f}{worst:>8.1f}{len(times):>13}")
     total = 1000 * sum(statistics.median(times) for times in rows.values())
     print(f"    {'all groups':<32}{total:>8.1f}")
+    alert_series.main()
 
 
 def _rules() -> dict[str, str]:
