@@ -84,6 +84,10 @@ class Readings:
         """Tell what part of a rule's window is filled, from 0 to 1."""
         return self._filler.filled(Window.of(rule, zone))
 
+    def stamp(self, rule: Rule) -> tuple[float, int] | None:
+        """Give what is the same as long as a rule's readings are; None: they may always change."""
+        return None if rule.has_window else (self._stock.read_at, self._stock.seen.generation)
+
     def of(self, rule: Rule, zone: ZoneInfo) -> Iterator[Reading]:
         """Give what the targets of a rule show.
 

@@ -5,6 +5,10 @@ which writes all other series, takes a quarter of a second of processor time for
 of that.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
 from exporter.readings import Readings
 from exporter.rulebook import Rulebook
 from exporter.rules.rule import Rule
@@ -31,6 +35,18 @@ SERIES = {
 """newapi_rule_<name> and what it says."""
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What was written of a rule last."""
+
+    rule: Rule
+    stamp: tuple[float, int] | None
+    labels: Mapping[str, str]
+    """By target, as they are written."""
+    lines: Mapping[str, Sequence[str]]
+    """By the name of the family."""
+
+
 class TargetText:
     """Writes the families of newapi_rule_*, in a form that both text formats share.
 
@@ -42,28 +58,35 @@ class TargetText:
     def __init__(self, rulebook: Rulebook, readings: Readings) -> None:
         self._rulebook = rulebook
         self._readings = readings
-        self._labels: dict[tuple[str, str], dict[str, str]] = {}
-        """By a rule's name and scope, then by target: the labels as they are written."""
+        self._last: dict[str, _Written] = {}
+        """By a rule's name."""
 
     def __call__(self) -> str:
         """Give every family of one moment."""
-        zone = self._rulebook.zone
-        lines: dict[str, list[str]] = {name: [] for name in SERIES}
-        known, written = self._labels, {}
-        for rule in self._rulebook.rules:
-            key = rule.name, rule.scope
-            before, labels = known.get(key, {}), {}
-            for target, values, _ in self._readings.of(rule, zone):
-                text = labels[target] = before.get(target) or _labels(rule, target)
-                for name, value in values.items():
-                    lines[name].append(f"newapi_rule_{name}{text} {value}\n")
-            written[key] = labels
-        self._labels = written  # of two scrapes at the same time either will do
-        return "".join(
-            f"# HELP newapi_rule_{name} {about}\n# TYPE newapi_rule_{name} gauge\n"
-            + "".join(lines[name])
-            for name, about in SERIES.items()
-        )
+        rules, zone, last = self._rulebook.rules, self._rulebook.zone, self._last
+        written = {rule.name: self._write(rule, zone, last.get(rule.name)) for rule in rules}
+        self._last = written  # of two scrapes at the same time either will do
+        parts = []
+        for name, about in SERIES.items():
+            parts += [f"# HELP newapi_rule_{name} {about}\n# TYPE newapi_rule_{name} gauge\n"]
+            for one in written.values():
+                parts += one.lines.get(name, ())
+        return "".join(parts)
+
+    def _write(self, rule: Rule, zone: ZoneInfo, last: _Written | None) -> _Written:
+        if last is not None and last.rule is not rule:
+            last = None
+        stamp = self._readings.stamp(rule)
+        if last is not None and stamp is not None and stamp == last.stamp:
+            return last
+        known = last.labels if last is not None else {}
+        labels: dict[str, str] = {}
+        lines: dict[str, list[str]] = {}
+        for target, values, _ in self._readings.of(rule, zone):
+            text = labels[target] = known.get(target) or _labels(rule, target)
+            for name, value in values.items():
+                lines.setdefault(name, []).append(f"newapi_rule_{name}{text} {value}\n")
+        return _Written(rule, stamp, labels, lines)
 
 
 def _labels(rule: Rule, target: str) -> str:
