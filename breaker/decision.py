@@ -200,9 +200,10 @@ def decide(alert: Alert, last: Trip | None, mode: Mode, now: float) -> Decision 
     if last is not None:
         if overridden(last, alert.override_for, now):
             return Decision(Result.REFUSED, Reason.OVERRIDDEN, trip_id=last.id)
-        said = last.state is TripState.WOULD and mode is Mode.DRY_RUN
-        held = last.state in {TripState.HELD, TripState.RELEASING}
-        if (said or held) and not last.over(now):
+        # In earnest it would be held now, whether or not its alert has ended in between.
+        said = last.state is TripState.WOULD and now - last.heard_at < FORGOTTEN
+        held = last.state in {TripState.HELD, TripState.RELEASING} and not last.over(now)
+        if (said and mode is Mode.DRY_RUN) or held:
             return Decision(Result.REPEATED, trip_id=last.id)
     return Decision(Result.REFUSED, Reason.OFF) if mode is Mode.OFF else None
 

@@ -183,14 +183,16 @@ def _what(alert: Alert, name: str, texts: Texts) -> str:
 
 
 def _measure(alert: Alert, texts: Texts) -> str:
-    if alert.value is None or alert.threshold is None:
+    kind, period = alert.label("type"), alert.label("period")
+    if alert.value is None or alert.threshold is None or kind == "channel_down":
         return ""
-    unit = _UNITS.get(alert.label("type"), "")
-    return texts.measure.format(
-        value=_number(alert.value) + unit,
-        threshold=_number(alert.threshold) + unit,
-        period=alert.label("period") or "-",
-    )
+    unit = _UNITS.get(kind, "")
+    value, threshold = _number(alert.value) + unit, _number(alert.threshold) + unit
+    if kind in {"cost", "quota_low"}:  # which currency it is in, the rule has written there
+        value = alert.annotation("used") or value
+        threshold = alert.annotation("allowed") or threshold
+    words = texts.measure if period else texts.left
+    return words.format(value=_cut(value, _NAME), threshold=_cut(threshold, _NAME), period=period)
 
 
 def _why(alert: Alert, decision: Decision, texts: Texts) -> str:

@@ -17,6 +17,8 @@ class Texts:
     whys: dict[str, str]
     """By Reason, Release or Undone; a Fault has a detail that says it."""
     measure: str
+    left: str
+    """The measure of what has no period: how much is left."""
     undo: dict[Kind, str]
     follows: dict[Kind, str]
     told: str
@@ -61,6 +63,7 @@ TEXTS: dict[Language, Texts] = {
             Undone.EDIT_FORM: "an edit form that was opened before had enabled it",
         },
         measure=": {value} in {period}, the limit is {threshold}",
+        left=": {value} left, the threshold is {threshold}",
         undo={
             Kind.CHANNEL: "To undo: enable the channel on New API's page Channels, or run"
             ' newapi-breaker release --channel {number}. Do not use the button "delete disabled'
@@ -115,6 +118,7 @@ TEXTS: dict[Language, Texts] = {
             Undone.EDIT_FORM: "熔断前打开的编辑页面在保存时把它启用了",
         },
         measure="：{period} 内 {value}，上限 {threshold}",
+        left="：仅剩 {value}，阈值 {threshold}",
         undo={
             Kind.CHANNEL: "恢复方法：在 New API 的“渠道”页面启用该渠道，或运行"
             " newapi-breaker release --channel {number}。在此之前请勿点击“删除禁用渠道”，"

@@ -21,7 +21,8 @@ _SOURCES = (
 )
 
 # What rule files link to as they stand; they stay plain, so that promtool takes them.
-_DASHBOARD = re.compile(r"http://127\.0\.0\.1:3001/d/([a-z-]+)-en\b")
+_DASHBOARD = re.compile(r"http://127\.0\.0\.1:3001/d/(.+?)-en\b")
+_RUNBOOK = re.compile(r"( *runbook_url: )docs/runbook\.md(#\w+\n)")
 
 _COPIED = (".yml", ".json")
 _TEMPLATE = ".j2"
@@ -78,10 +79,19 @@ def _variables(settings: RenderSettings, out: Path) -> dict[str, Any]:
 
 
 def _linked(text: str, settings: RenderSettings) -> str:
-    """Lead the links of alerts to this Grafana, and to documents in the language of messages."""
-    language, grafana = settings.monitor_lang, settings.grafana_url.geturl()
+    """Lead the links of alerts to this Grafana, and to where the runbook is read.
+
+    A path in this repository is no link: without RUNBOOK_URL there is none.
+    """
+    language, grafana, runbook = (
+        settings.monitor_lang,
+        settings.grafana_url.geturl(),
+        settings.runbook_url,
+    )
     text = _DASHBOARD.sub(lambda link: f"{grafana}/d/{link[1]}-{language}", text)
-    return text if language == "en" else text.replace("docs/runbook.md#", "docs/runbook.zh-CN.md#")
+    if runbook is None:
+        return _RUNBOOK.sub("", text)
+    return _RUNBOOK.sub(lambda link: f"{link[1]}{runbook.geturl()}{link[2]}", text)
 
 
 def _files(folder: Traversable, relative: Path) -> Iterator[tuple[Path, Traversable]]:

@@ -27,6 +27,9 @@ class RenderSettings(Settings):
         urlsplit("http://127.0.0.1:3001"),
         description="http://host:port of Grafana for people",
     )
+    runbook_url: Url | None = Field(
+        None, description="http(s)://... where people read docs/runbook.md, or nothing"
+    )
     breaker_token: SecretStr = Field(description="the bearer token that the breaker asks for")
     telegram_bot_token: SecretStr | None = Field(
         None, description="the token of a Telegram bot, or nothing"

@@ -59,7 +59,7 @@ def quantile(use: Mapping[str, int], part: float) -> float | None:
 
     It is given as the lower bound of its bucket; None where there were no requests.
     """
-    counts = sorted((int(measure), n) for measure, n in use.items() if is_duration(measure))
+    counts = sorted([(int(measure), n) for measure, n in use.items() if is_duration(measure)])
     # The part in hundredths: 0.95 * 20 is a little more than 19 otherwise.
     wanted = -(-round(part * 100) * sum(n for _, n in counts) // 100)
     seen = 0

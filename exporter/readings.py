@@ -1,7 +1,7 @@
 """What the targets of each alert rule show now, and how near they are to its threshold."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter import measures
@@ -27,8 +27,7 @@ _SHORTEST_PACE = 24
 say nothing."""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What one target shows: values by name, as newapi_rule_<name> has them."""
 
     target: str
@@ -85,6 +84,10 @@ class Readings:
         """Tell what part of a rule's window is filled, from 0 to 1."""
         return self._filler.filled(Window.of(rule, zone))
 
+    def stamp(self, rule: Rule) -> tuple[float, int] | None:
+        """Give what is the same as long as a rule's readings are; None: they may always change."""
+        return None if rule.has_window else (self._stock.read_at, self._stock.seen.generation)
+
     def of(self, rule: Rule, zone: ZoneInfo) -> Iterator[Reading]:
         """Give what the targets of a rule show.
 
@@ -133,15 +136,17 @@ class Readings:
         inventory = self._stock.inventory
         if inventory is None:
             return
+        each, targets = rule.each, rule.targets
         if rule.type == "channel_down":
             for channel in inventory.channels:
-                if rule.each or str(channel.id) in rule.targets:
+                target = str(channel.id)
+                if each or target in targets:
                     down = _down(channel, rule)
-                    yield Reading(str(channel.id), {"down": down}, float(down > 0))
+                    yield Reading(target, {"down": down}, float(down > 0))
             return
         threshold = self.threshold(rule)
         for target, remaining in self._remaining(rule).items():
-            if rule.each or target in rule.targets:
+            if each or target in targets:
                 share = 0.0
                 if threshold is not None:
                     share = threshold / remaining if remaining > 0 else float("inf")

@@ -28,6 +28,8 @@ class Seen:
         self._enabled: dict[str, dict[str, float | None]] = kept.get("enabled", {})
         """By scope and target the unix time at which it was last seen enabled; None: it is now."""
         self._changed = False
+        self.generation = 0
+        """How often rules were set."""
 
     def follow(self, rules: Iterable[Rule], now: float) -> None:
         """Set the rules; those that were there before go on."""
@@ -36,6 +38,7 @@ class Seen:
         self._changed |= followed != self._since
         self._since = followed
         self._enabled = {s: self._enabled.get(s, {}) for s in scopes}
+        self.generation += 1
 
     def look(self, inventory: Inventory, now: float) -> None:
         """Note what is enabled at unix time `now`, and keep it.

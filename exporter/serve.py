@@ -9,6 +9,7 @@ from exporter.exposition.inventory import InventoryCollector
 from exporter.exposition.logs import LogCollector
 from exporter.exposition.monitor import MonitorCollector
 from exporter.exposition.pages import page
+from exporter.exposition.targets import TargetText
 from exporter.exposition.today import TodayCollector
 from exporter.fill import Filler
 from exporter.ledger import Ledger
@@ -87,7 +88,8 @@ class Exporter:
         )
         readings = Readings(self.ledger, self.filler, self.stock, time.time)
         render_alerts = page(
-            AlertCollector(self.rulebook, readings, self.status, self.stock, time.time)
+            AlertCollector(self.rulebook, readings, self.status, self.stock, time.time),
+            text=TargetText(self.rulebook, readings),
         )
 
         def metrics(accept: str) -> Exposition | None:

@@ -25,7 +25,7 @@ _COLUMNS = (
     "id", "created_at", "type", "channel_id", "model_name", "user_id", "token_id", "token_name",
     "quota", "prompt_tokens", "completion_tokens", "use_time", "is_stream", "request_id", "other",
 )  # fmt: skip
-_LOGS = table("logs", *map(column, _COLUMNS))
+LOGS = table("logs", *map(column, _COLUMNS))
 
 REQUEST = {
     "type": 2, "channel_id": 7, "model_name": "gpt-4o", "user_id": 3, "token_id": 5,
@@ -71,7 +71,7 @@ class Follower:
         with self.database.begin() as connection:
             for row in rows or ({},):
                 whole = {"created_at": int(self.now), **REQUEST, **same, **row}
-                connection.execute(_LOGS.insert().values(whole))
+                connection.execute(LOGS.insert().values(whole))
 
     def execute(self, sql: str) -> None:
         with self.database.begin() as connection:

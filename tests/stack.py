@@ -1,7 +1,11 @@
 """The whole chain on real servers: gateway, exporter, Prometheus, Alertmanager, breaker."""
 
+import json
+import re
+import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -81,15 +85,28 @@ class Stack:
         dsn: the gateway's database.
         alerts: the text of alerts.yml.
         language: of messages.
+        hurried: with the intervals of hurry(), and polls every second.
+        settings: more settings of exporter and breaker.
     """
 
-    def __init__(self, dsn: str, alerts: str, language: str = "en") -> None:
+    def __init__(
+        self,
+        dsn: str,
+        alerts: str,
+        language: str = "en",
+        *,
+        hurried: bool = False,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="newapi-stack-"))
         self._open = ExitStack()
-        alerts_file = self._folder / "alerts.yml"
-        alerts_file.write_text(alerts, encoding="utf-8")
+        self.alerts_file = self._folder / "alerts.yml"
+        self.alerts_file.write_text(alerts, encoding="utf-8")
         self.telegram = Telegram()
-        self.exporter = Exporter({"SQL_DSN": dsn, "ALERTS_FILE": str(alerts_file)})
+        more = {"POLL_INTERVAL": "1"} if hurried else {}
+        more |= settings or {}
+        known = {"SQL_DSN": dsn, "ALERTS_FILE": str(self.alerts_file)}
+        self.exporter = Exporter({**known, **more})
         config = self._folder / "config"
         self.alertmanager = Alertmanager(config / "alertmanager" / "alertmanager.yml")
         self.breaker = Breaker(
@@ -98,10 +115,11 @@ class Stack:
                 "BREAKER_TOKEN": TOKEN,
                 "ALERTMANAGER_URL": self.alertmanager.url,
                 "MONITOR_LANG": language,
+                **more,
             }
         )
         self.prometheus = Prometheus(config / "prometheus" / "prometheus.yml")
-        settings = load(
+        rendering = load(
             RenderSettings,
             exporter_url=self.exporter.url,
             breaker_url=self.breaker.url,
@@ -113,7 +131,9 @@ class Stack:
             telegram_api_url=self.telegram.url,
             monitor_lang=language,
         )
-        render(settings, config)
+        render(rendering, config)
+        if hurried:
+            hurry(config)
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
@@ -128,8 +148,46 @@ class Stack:
             self._open = opening.pop_all()
         return self
 
+    def history(self, *options: str) -> list[dict[str, Any]]:
+        """What the breaker recorded, the newest first."""
+        program = Path(sys.executable).parent / "newapi-breaker"
+        state = self.breaker.settings["BREAKER_STATE"]
+        done = subprocess.run(
+            [program, "history", "--state", state, "--json", *options],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        entries: list[dict[str, Any]] = json.loads(done.stdout)
+        return entries
+
     def __exit__(self, *_: object) -> None:
         self._open.close()
         for path in sorted(self._folder.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         self._folder.rmdir()
+
+
+def hurry(
+    config: Path, wait: str = "1s", crowd: str = "4s", interval: str = "1s", hour: str = "1h"
+) -> None:
+    """Let everything that was rendered happen sooner; what happens is the same.
+
+    Args:
+        config: the folder of `newapi-monitor render`.
+        wait: for more alerts, before a group's first message.
+        crowd: the same, of a rule that looks at each one by itself.
+        interval: between two messages of a group.
+        hour: the same, of a rule that looks at each one by itself.
+    """
+    path = config / "alertmanager" / "alertmanager.yml"
+    text = path.read_text().replace("group_wait: 10s", f"group_wait: {wait}")
+    each = f"group_interval: {hour}\n      group_wait: {crowd}"
+    text = text.replace("group_interval: 1h", each)
+    path.write_text(re.sub(r"group_interval: (1m|10s)", f"group_interval: {interval}", text))
+    path = config / "prometheus" / "prometheus.yml"
+    text = re.sub(r"scrape_timeout: \w+", "scrape_timeout: 1s", path.read_text())
+    path.write_text(re.sub(r"(scrape_interval|evaluation_interval): \w+", r"\1: 1s", text))
+    for path in (config / "prometheus" / "rules").iterdir():
+        path.write_text(re.sub(r"interval: (2|15)s", "interval: 1s", path.read_text()))

@@ -10,6 +10,7 @@ import pytest
 
 from exporter.exposition.alerts import LEFT_BEHIND, AlertCollector
 from exporter.exposition.pages import page
+from exporter.exposition.targets import TargetText
 from exporter.readings import Readings
 from exporter.rulebook import Rulebook
 from exporter.windows import Window
@@ -36,7 +37,7 @@ class Alerts(Follower):
         collector = AlertCollector(
             self.rulebook, self.readings, self.status, self.stock, self.clock
         )
-        self.render = page(collector)
+        self.render = page(collector, text=TargetText(self.rulebook, self.readings))
 
     def edit(self, *rules: str) -> None:
         """Write the file: each rule is what stands below its name, rN if it says none."""
@@ -248,6 +249,22 @@ def test_each_one_means_those_that_were_seen_enabled_since_the_rule_was_loaded(
     assert down() == {(r, c): 0 for r in ("r1", "new") for c in ("1", "2")}
     run(alerts.database, "DELETE FROM channels WHERE id = 2")
     assert down() == {(r, "1"): 0 for r in ("r1", "new")}
+
+
+def test_names_are_written_so_that_prometheus_reads_them(make: Make) -> None:
+    name = 'a "b" \\ c\nd, 模型'
+    alerts = make("type: token_usage; threshold: 1; period: 5m; model: '*'")
+    put(alerts.database, "channels", channel(7))
+    ability = {"group": "default", "model": name, "channel_id": 7, "enabled": 1}
+    put(alerts.database, "abilities", ability)
+    alerts.settle()
+    alerts.write({"model_name": name})
+    alerts.poll(20)
+    alerts.poll(2)
+    assert alerts.values("rule_tokens", "rule", "target", "model") == {("r1", name, name): 50}
+    body, _ = alerts.render("application/openmetrics-text; version=1.0.0")
+    assert body.endswith(b"\n# EOF\n")
+    assert body.count(b"# EOF") == 1
 
 
 def test_of_many_api_keys_those_near_the_threshold_are_shown(make: Make) -> None:

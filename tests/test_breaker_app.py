@@ -266,6 +266,25 @@ def test_dry_run_writes_nothing(gateway: Database, gateway_url: str, make: Make)
 
 
 @SQLITE
+def test_a_dry_run_says_once_what_it_would_have_done(
+    gateway: Database, gateway_url: str, make: Make
+) -> None:
+    """In earnest it would be held; so what goes up and down is one, until an hour without it."""
+    bench = make(gateway_url, breaker_mode=Mode.DRY_RUN)
+    told: list[int] = []
+    for minute in range(180):
+        bench.clock.now = NOW + 60 * minute
+        ended = minute % 10 >= 6 if minute < 100 else minute < 160
+        bench.post(raw_alert(status="resolved" if ended else "firing"))
+        if len(bench.notices()) > len(told):
+            told.append(minute)
+    assert bench.notices() == ["WouldTrip", "WouldTrip"]
+    assert told == [0, 160]
+    assert bench.trips() == ["would", "would"]
+    assert tables(gateway, 7) == (1, None, ON)
+
+
+@SQLITE
 def test_off_needs_no_database(gateway_url: str, make: Make) -> None:
     Path(str(parse_dsn(gateway_url).database)).unlink()
     bench = make(gateway_url, breaker_mode=Mode.OFF)

@@ -59,6 +59,31 @@ def test_a_trip_is_told_with_what_to_know() -> None:
     assert "SYNC_FREQUENCY" in notice.annotations["follows"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "english", "chinese"),
+    [
+        ({"type": "cost"}, ": $3.40 in 1h, the limit is $3.00.", "：1h 内 $3.40，上限 $3.00。"),
+        (
+            {"type": "quota_low", "period": ""},
+            ": $3.40 left, the threshold is $3.00.",
+            "：仅剩 $3.40，阈值 $3.00。",
+        ),
+        ({"type": "channel_down", "period": ""}, ".", "。"),
+    ],
+)
+def test_money_is_told_as_money(labels: dict[str, str], english: str, chinese: str) -> None:
+    alert = make_alert(TRIP_LABELS | labels)
+    alert = alert.model_copy(
+        update={"annotations": alert.annotations | {"used": "$3.40", "allowed": "$3.00"}}
+    )
+    for language, ending in (("en", english), ("zh", chinese)):
+        notice = compose(alert, TRIPPED, "", notice_language(language))
+        assert notice is not None
+        assert notice.annotations["summary"].endswith(f"budget{ending}") or notice.annotations[
+            "summary"
+        ].endswith(f"budget 禁用{ending}")
+
+
 def test_chinese() -> None:
     notice = compose(make_alert(), TRIPPED, "主渠道", "zh")
     assert notice is not None

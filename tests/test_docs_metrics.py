@@ -212,6 +212,7 @@ def _write(dsn: str) -> None:
         {"other": "{"},
         {"model_name": "m" * 129},
         {"created_at": now},
+        *([{}] * 500),  # many more than in the hour before, for request_spike
     ]
     with_all = [{"created_at": now - 1300, **REQUEST, **row} for row in odd]
     database = Database(parse_dsn(dsn), writable=True)

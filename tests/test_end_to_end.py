@@ -1,11 +1,7 @@
 """From a runaway key's log rows to a channel that is off, and a message about it."""
 
 import json
-import subprocess
-import sys
 import time
-from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -68,7 +64,7 @@ def test_a_runaway_channel_is_stopped_recorded_and_told(mariadb: MariaDB, mode: 
 
         held = frozenset({("kind", "channel"), ("id", str(channel))})
         assert stack.breaker.metrics()["newapi_breaker_held"][held] == 1
-        trips = [entry for entry in _history(stack) if entry["result"] == "tripped"]
+        trips = [entry for entry in stack.history() if entry["result"] == "tripped"]
         assert [(t["rule"], t["target"]) for t in trips] == [("Runaway <channel>", str(channel))]
         assert trips[0]["value"] >= 8_000_000
         assert trips[0]["threshold"] == 8_000_000
@@ -115,17 +111,3 @@ def _reason(database: Database, channel: int) -> str:
             text("SELECT other_info FROM channels WHERE id = :id"), {"id": channel}
         ).scalar()
     return str(json.loads(info or "{}")["status_reason"])
-
-
-def _history(stack: Stack) -> list[dict[str, Any]]:
-    program = Path(sys.executable).parent / "newapi-breaker"
-    state = stack.breaker.settings["BREAKER_STATE"]
-    done = subprocess.run(
-        [program, "history", "--state", state, "--json"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    entries: list[dict[str, Any]] = json.loads(done.stdout)
-    return entries

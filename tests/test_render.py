@@ -29,16 +29,22 @@ def render(out: Path, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_links_lead_to_this_grafana_and_to_documents_of_the_language(
-    tmp_path: Path, language: str
-) -> None:
-    done = render(tmp_path / "out", MONITOR_LANG=language, GRAFANA_URL="https://mon.example/g/")
+def test_links_lead_to_this_grafana_and_to_the_runbook(tmp_path: Path, language: str) -> None:
+    runbook = "https://wiki.example/runbook/"
+    settings = {"MONITOR_LANG": language, "GRAFANA_URL": "https://mon.example/g/"}
+    done = render(tmp_path / "out", **settings, RUNBOOK_URL=runbook)
     assert done.returncode == 0, done.stderr
-    rules = (tmp_path / "out" / "prometheus" / "rules" / "cost.yml").read_text()
-    assert f"dashboard_url: https://mon.example/g/d/newapi-overview-{language}\n" in rules
-    document = {"en": "docs/runbook.md", "zh": "docs/runbook.zh-CN.md"}[language]
-    assert f"runbook_url: {document}#newapicost\n" in rules
-    assert "127.0.0.1:3001" not in rules
+    folder = tmp_path / "out" / "prometheus" / "rules"
+    rules = {path.stem: path.read_text() for path in folder.iterdir()}
+    assert "127.0.0.1:3001" not in "".join(rules.values())
+    monitor = f"dashboard_url: https://mon.example/g/d/newapi-monitor-{language}\n"
+    assert monitor in rules["monitor"]
+    assert f"https://mon.example/g/d/newapi-errors-{language}{{{{" in rules["error_rate"]
+    assert f"{{{{ end }}}}-{language}{{{{ if and" in rules["cost"]
+    assert "runbook_url: https://wiki.example/runbook#newapicost\n" in rules["cost"]
+    assert done.returncode == 0
+    assert render(tmp_path / "out", **settings).returncode == 0
+    assert "runbook" not in "".join(path.read_text() for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

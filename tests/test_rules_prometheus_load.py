@@ -1,31 +1,16 @@
-"""What the rules cost at the largest size: 200 channels of 10 models, 5,000 API keys, 100 rules.
+"""What the rules cost at the largest size: it counts the samples that each group touches."""
 
-The history that they look at is written into a real Prometheus, into its memory, where the last
-hours are in service too. It counts the samples that each group touches.
-"""
-
-import itertools
-import random
-import re
-import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 import yaml
 
-from exporter.totals import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS
-from tests.rule_cases import KINDS, LABELS
+from tests.rule_history import RECEIVER, write_history
 from tests.servers import Prometheus
 
 RULES = Path(__file__).parent.parent / "prometheus" / "rules"
-
-CHANNELS, MODELS, API_KEYS, ALERT_RULES, FIRING = 200, 10, 5000, 100, 300
-SCRAPE, ALERTS_SCRAPE, RECORDED, TOTALS = 15, 2, 15, 120
-AHEAD = 60
-"""Seconds that the history goes on after now: time for the test to look at any moment."""
 
 LIMITS = {
     # Samples that one evaluation may touch, some more than it does.
@@ -43,153 +28,17 @@ LIMITS = {
     "tell": 20_000,
 }
 
-Samples = Iterator[tuple[str, str, range]]
-"""Series, what its value is made from, and the seconds from now at which it has a sample."""
-
 
 def _limit(group: str) -> int:
     kind = group.rpartition("-")[2]
     return LIMITS.get(group, LIMITS.get(kind, LIMITS["tell"]))
 
 
-NOW, LONG = range(-30, AHEAD, SCRAPE), range(-3480, AHEAD, TOTALS)
-DURATIONS = [*(str(bound / 1000) for bound in DURATION_BOUNDS), "+Inf"]
-FIRST_TOKENS = [*(str(bound / 1000) for bound in FIRST_TOKEN_BOUNDS), "+Inf"]
-
-
-def _recorded() -> Samples:
-    """Give the totals that were recorded of channels and models."""
-    for level, count in (("channel_id", CHANNELS), ("model", 7 * MODELS)):
-        for number in range(count):
-            name, label = f"{level.removesuffix('_id')}:newapi", f'{level}="{number}"'
-            for bound in DURATIONS:
-                bucket = f'{name}_request_duration_seconds_bucket:total{{{label},le="{bound}"}}'
-                yield bucket, "count", LONG
-            for total in ("requests", "request_errors", "tokens", "quota", "quota_refunded"):
-                yield f"{name}_{total}:total{{{label}}}", "count", LONG
-
-
-def _counters(channel: int, model: int) -> Samples:
-    """Give what /metrics shows of a model of a channel."""
-    where = f'channel_id="{channel}",model="m{channel % 7}-{model}",instance="a",job="newapi"'
-    for source in ("user", "playground", "test")[: 3 if model == 0 else 1]:
-        yield f'newapi_requests_total{{{where},source="{source}"}}', "count", NOW
-    for category in ("upstream", "client", "timeout")[: 3 if model < 3 else 1]:
-        label = f'source="user",category="{category}"'
-        yield f"newapi_request_errors_total{{{where},{label}}}", "count", NOW
-    for direction in ("prompt", "completion"):
-        yield f'newapi_tokens_total{{{where},direction="{direction}"}}', "count", NOW
-    for name in (
-        "newapi_quota_total", "newapi_quota_refunded_total", "newapi_cached_tokens_total",
-        "newapi_request_duration_seconds_sum", "newapi_time_to_first_token_seconds_sum",
-    ):  # fmt: skip
-        yield f"{name}{{{where}}}", "count", NOW
-    for name, bounds in (
-        ("newapi_request_duration_seconds", DURATIONS),
-        ("newapi_time_to_first_token_seconds", FIRST_TOKENS),
-    ):
-        for bound in bounds:
-            yield f'{name}_bucket{{{where},le="{bound}"}}', "count", NOW
-
-
-def _alerts() -> Samples:
-    """Give what /metrics/alerts shows: of each type, five rules for each channel by itself, one for
-    each API key of which 100 are near the threshold, and the others for one channel."""
-    about = 'instance="a",job="newapi-alerts"'
-    often = range(-330, AHEAD, ALERTS_SCRAPE)
-    for number in range(7 * MODELS):
-        where = f'model="m{number}",group="default",instance="a",job="newapi"'
-        yield f"newapi_model_enabled_channels{{{where}}}", "one", LONG
-    yield f'newapi_option_enabled{{option="LogConsumeEnabled",{about}}}', "one", often
-    yield f"newapi_counted_until_timestamp_seconds{{{about}}}", "time", often
-    yield f"newapi_inventory_read_timestamp_seconds{{{about}}}", "time", often
-    for number in range(ALERT_RULES):
-        kind, turn = KINDS[number % len(KINDS)], number // len(KINDS)
-        keys = turn == 5 and kind.type in {"token_usage", "cost", "quota_low", "request_spike"}
-        scope, label = ("api_key", "api_key_id") if keys else ("channel", "channel_id")
-        targets = API_KEYS // 50 if keys else CHANNELS if turn < 5 else 1
-        labels = {"rule": f"r{number}", "type": kind.type, **LABELS, "scope": scope}
-        labels["action"] = "disable_channel" if number % 3 else "notify"
-        text = ",".join(f'{name}="{value}"' for name, value in labels.items())
-        far = "never" if kind.type == "quota_low" else "far"
-        yield f"newapi_alert_rule{{{text},{about}}}", far, often
-        yield f"newapi_alert_rule_active{{{text},{about}}}", "one", often
-        yield f'newapi_alert_rule_window_filled_ratio{{rule="r{number}",{about}}}', "one", NOW
-        if kind.few:
-            yield f'newapi_alert_rule_min_requests{{rule="r{number}",{about}}}', "one", NOW
-        for target in range(targets):
-            where = f'rule="r{number}",target="{target}",{label}="{target}"'
-            for name in kind.at:
-                series = f"newapi_rule_{name}{{{where},{about}}}"
-                yield series, "one", often if name == "down" else NOW
-        if turn == 0:
-            for target in range(FIRING // len(KINDS)):
-                where = f'target="{target}",{label}="{target}"'
-                recorded = f"rule:newapi_{kind.type}:condition{{{text},{where}}}"
-                yield recorded, "one", range(-3480, AHEAD, RECORDED)
-
-
-def _history(now: int) -> Iterator[bytes]:
-    """Give each series with its samples, as a TimeSeries of remote write (prompb/types.proto)."""
-    chance = random.Random(1)
-    counters = itertools.chain.from_iterable(
-        _counters(channel, model) for channel in range(CHANNELS) for model in range(MODELS)
-    )
-    for series, made, moments in itertools.chain(_recorded(), counters, _alerts()):
-        start, slope = chance.randrange(10**6), chance.random()
-        name, _, rest = series.partition("{")
-        labels = re.findall(r'(\w+)="([^"]*)"', rest)
-        message = b"".join(
-            _field(1, _field(1, key.encode()) + _field(2, value.encode()))
-            for key, value in sorted([("__name__", name), *labels])
-        )
-        for offset in moments:
-            value = {
-                "count": start + slope * (offset + 90_000),
-                "one": 1.0,
-                "time": float(now + offset),
-                "far": 1e12,
-                "never": -1.0,
-            }[made]
-            moment = b"\x10" + _varint((now + offset) * 1000)
-            message += _field(2, b"\x09" + struct.pack("<d", value) + moment)
-        yield _field(1, message)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    parts = []
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
-
-
-def _snappy(content: bytes) -> bytes:
-    """Wrap bytes as snappy does what cannot be compressed (format_description.txt)."""
-    parts = [_varint(len(content))]
-    for start in range(0, len(content), 65536):
-        piece = content[start : start + 65536]
-        parts.append(b"\xf4" + struct.pack("<H", len(piece) - 1) + piece)
-    return b"".join(parts)
-
-
 @pytest.fixture(scope="module")
 def prometheus() -> Iterator[Prometheus]:
     """A server with that history."""
-    with Prometheus("{}\n", "--web.enable-remote-write-receiver") as server:
-        series = _history(int(time.time()))
-        while batch := b"".join(itertools.islice(series, 2000)):
-            answer = requests.post(
-                f"{server.url}/api/v1/write",
-                data=_snappy(batch),
-                headers={"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"},
-                timeout=30,
-            )
-            assert answer.status_code == 204, answer.text
+    with Prometheus("{}\n", RECEIVER) as server:
+        write_history(server)
         yield server
 
 

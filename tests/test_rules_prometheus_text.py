@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.exposition.alerts import RULE_LABELS
+from exporter.exposition.targets import TARGET_LABELS
 from grafana.dashboard import uid
 from grafana.language import Language
 from tests.rule_cases import KINDS, Kind
@@ -83,13 +85,42 @@ def test_each_alert_says_what_it_is_and_where_to_look(alert: Rule) -> None:
     name, annotations = alert["alert"], alert["annotations"]
     anchor = name.removesuffix("Trip").lower()
     assert annotations["runbook_url"] == f"docs/runbook.md#{anchor}"
-    dashboard = annotations["dashboard_url"].removeprefix("http://127.0.0.1:3001/d/")
     folder = REPOSITORY / "grafana" / "dashboards" / "en"
-    assert dashboard in {uid(path.stem, Language.ENGLISH) for path in folder.glob("*.json")}
+    known = {uid(path.stem, Language.ENGLISH) for path in folder.glob("*.json")}
+    assert _dashboards(annotations["dashboard_url"]) <= known
     assert re.fullmatch(r"[A-Z][^{}]+\.", annotations["summary"])
     assert annotations["description"].strip()
     if name.startswith("NewAPIMonitor"):
         assert alert["labels"]["severity"] in {"info", "warning", "critical"}
+
+
+def _dashboards(link: str) -> set[str]:
+    """Give the uids of the dashboards that a link may lead to, one for each scope."""
+    template = re.fullmatch(r"http://127\.0\.0\.1:3001/d/(.+-en)(?:\{\{ if .+\?var-.+)?", link)
+    assert template, link
+    if "{{" not in template[1]:
+        return {template[1]}
+    parts = re.fullmatch(
+        r'newapi-\{\{ if eq \$labels\.scope "gateway" \}\}overview'
+        r'\{\{ else if eq \$labels\.scope "api_key" \}\}api-keys'
+        r"\{\{ else \}\}\{\{ \$labels\.scope \}\}s\{\{ end \}\}-en",
+        template[1],
+    )
+    assert parts, link
+    names = ["overview", "api-keys", *(f"{scope}s" for scope in ("channel", "model", "user"))]
+    return {uid(name, Language.ENGLISH) for name in names}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.type)
+def test_alerts_carry_the_labels_that_the_exporter_gives_a_rule(kind: Kind) -> None:
+    """In these lists there are no others but those of the target."""
+    text = (RULES / f"{kind.type}.yml").read_text(encoding="utf-8")
+    targets = {"target", *TARGET_LABELS.values()}
+    lists = [set(re.findall(r"\w+", found)) for found in re.findall(r"\(([\w\s,]+)\)", text)]
+    long = [found for found in lists if "severity" in found]
+    assert [found - targets | {"rule"} for found in long] == [set(RULE_LABELS)] * len(long)
+    assert len(long) == 6
+    assert sum("rule" in found for found in long) == 4
 
 
 @pytest.mark.parametrize("runbook", RUNBOOKS)

@@ -1,10 +1,11 @@
-"""The series that alerts rest on: rules as they stand, and what their targets used.
+"""The series that alerts rest on: rules as they stand, and how fresh the data are.
 
-docs/alert-series.md is their contract: names, labels, units, and how they are compared.
+What the targets of rules show is in targets.py. docs/alert-series.md is the contract of both:
+names, labels, units, and how they are compared.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from zoneinfo import ZoneInfo
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -22,39 +23,18 @@ RULE_LABELS = (
     "notify", "repeat", "each", "release_after", "override_for",
 )  # fmt: skip
 
-TARGET_LABELS = {
-    "channel": "channel_id",
-    "model": "model",
-    "api_key": "api_key_id",
-    "user": "user_id",
-}
-"""The label that names a target, by scope; a gateway has none of its own."""
-
 LEFT_BEHIND = 2 * 3600
 """Seconds for which a rule that was removed or changed shows that it does not count any more."""
-
-SERIES = {
-    "tokens": "LLM tokens of a target in a rule's window.",
-    "quota": "Quota charged to a target in a rule's window.",
-    "projected": "Use at the end of the period if the pace so far stays.",
-    "errors": "Failed attempts of a target in a rule's window.",
-    "requests": "Completed requests of a target in a rule's window, channel tests excluded.",
-    "requests_before": "Completed requests in the period before a rule's window.",
-    "seconds": "Duration of requests in a rule's window: the statistic that the rule asks for.",
-    "down": "0: in service, 1: disabled by the gateway, 2: disabled by hand.",
-    "remaining": "Quota that a target has left.",
-}
-"""newapi_rule_<name> and what it says."""
 
 Labels = tuple[str, ...]
 
 
 class AlertCollector(Collector):
-    """Exposes the rules in force and what their targets show.
+    """Exposes the rules in force.
 
     Args:
         rulebook: the rules.
-        readings: what their targets show.
+        readings: their thresholds, and when they count.
         status: how the exporter is doing.
         stock: the inventory and the gateway's options.
         clock: gives unix seconds.
@@ -83,7 +63,6 @@ class AlertCollector(Collector):
         yield from self._rules(rules)
         yield self._active(rules, zone)
         yield self._filled(rules, zone)
-        yield from self._targets(rules, zone)
         yield _gauge(
             "newapi_counted_until_timestamp_seconds",
             "Unix time; every log row that was visible then is counted.",
@@ -156,21 +135,6 @@ class AlertCollector(Collector):
                 filled.add_metric([rule.name], self._readings.filled(rule, zone))
         return filled
 
-    def _targets(self, rules: tuple[Rule, ...], zone: ZoneInfo) -> Iterator[Metric]:
-        names = ("rule", "target", *TARGET_LABELS.values())
-        families = {
-            name: GaugeMetricFamily(f"newapi_rule_{name}", text, labels=names)
-            for name, text in SERIES.items()
-        }
-        for rule in rules:
-            label = TARGET_LABELS.get(rule.scope)
-            for reading in self._readings.of(rule, zone):
-                labels = {"rule": rule.name, "target": reading.target}
-                if label is not None:
-                    labels[label] = reading.target
-                _add(families, labels, reading.values)
-        yield from families.values()
-
 
 def rule_labels(rule: Rule) -> Labels:
     """Give the values of RULE_LABELS."""
@@ -182,13 +146,6 @@ def rule_labels(rule: Rule) -> Labels:
         rule.repeat, str(rule.each).lower(), str(rule.release_after or ""),
         str(rule.override_for or ""),
     )  # fmt: skip
-
-
-def _add(
-    families: Mapping[str, GaugeMetricFamily], labels: dict[str, str], values: Mapping[str, float]
-) -> None:
-    for name, value in values.items():
-        families[name].add_sample(f"newapi_rule_{name}", labels, value)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -154,18 +155,18 @@ class Rule(BaseModel):
                 raise ValueError(problem)
         return self
 
-    @property
+    @cached_property
     def scope(self) -> str:
         """What the rule looks at: channel, model, api_key, user or gateway."""
         return next((s for s in SCOPES if getattr(self, s) is not None), GATEWAY)
 
-    @property
+    @cached_property
     def targets(self) -> tuple[str, ...]:
         """The ids or names it looks at; ("*",) for each one by itself."""
         found: tuple[str, ...] | None = getattr(self, self.scope, None)
         return found or (GATEWAY,)
 
-    @property
+    @cached_property
     def each(self) -> bool:
         """Whether it looks at each one by itself."""
         return self.targets == (EVERY,)
