@@ -120,7 +120,7 @@ def test_both_languages_tell_the_same_settings() -> None:
 
 
 def test_no_variable_is_named_elsewhere_that_nobody_reads() -> None:
-    known = {name for cell in _first_cells() for name in codes(cell)} | ALIASES | GATEWAYS
+    known = {name for cell in _first_cells() for name in codes(cell)} | ALIASES | OTHERS
     named = {
         (str(file.relative_to(ROOT)), name)
         for file in (*ROOT.glob("docs/*.md"), *ROOT.glob("README*.md"))
@@ -130,11 +130,11 @@ def test_no_variable_is_named_elsewhere_that_nobody_reads() -> None:
 
 
 ALIASES = {"DATABASE_URL", "ACCESS_PASSWORD"}
-GATEWAYS = {
+OTHERS = {
     "ERROR_LOG_ENABLED", "SYNC_FREQUENCY", "MEMORY_CACHE_ENABLED", "REDIS_CONN_STRING",
-    "BATCH_UPDATE_ENABLED", "CHANNEL_TEST_FREQUENCY", "QUOTA_PER_UNIT",
+    "BATCH_UPDATE_ENABLED", "CHANNEL_TEST_FREQUENCY", "QUOTA_PER_UNIT", "GF_PATHS_PROVISIONING",
 }  # fmt: skip
-"""Variables of the gateways, and of token-monitor."""
+"""Variables of the gateways, of token-monitor and of Grafana."""
 
 
 def _first_cells() -> Iterator[str]:
