@@ -169,7 +169,7 @@ class Store:
         if not writable:
             if version < len(_STEPS):
                 raise RecordError(
-                    f"{self.path}: written by an older version; start the service once to convert it"
+                    f"{self.path}: written by an older version; starting the service converts it"
                 )
             return
         self._connection.execute("PRAGMA journal_mode = WAL")

@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from breaker.cli import main as breaker
 from breaker.settings import BreakerSettings
+from demo.cli import main as demo
 from deploy.cli import main as monitor
 from deploy.settings import RenderSettings
 from exporter.cli import main as exporter
@@ -23,7 +24,10 @@ DOCUMENTS = ("docs/configuration.md", "docs/configuration.zh-CN.md")
 READERS: dict[str, type[Settings]] = {
     "E": ExporterSettings, "B": BreakerSettings, "R": RenderSettings,
 }  # fmt: skip
-PROGRAMS = {"newapi-exporter": exporter, "newapi-breaker": breaker, "newapi-monitor": monitor}
+PROGRAMS = {
+    "newapi-exporter": exporter, "newapi-breaker": breaker, "newapi-monitor": monitor,
+    "newapi-demo": demo,
+}  # fmt: skip
 
 Rows = list[list[str]]
 
@@ -79,7 +83,10 @@ def test_secrets_are_called_so_and_other_names_are_named(document: str) -> None:
 def commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     """Give all commands that a person can type."""
     if isinstance(command, click.Group):
-        for part, below in command.commands.items():
+        context = click.Context(command)
+        for part in command.list_commands(context):
+            below = command.get_command(context, part)
+            assert below is not None
             yield from commands(f"{name} {part}", below)
     else:
         yield name, command
