@@ -163,10 +163,14 @@ class Store:
     def _prepare(self, writable: bool) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version > len(_STEPS):
-            raise RecordError(f"{self.path} was written by a newer version")
+            raise RecordError(
+                f"{self.path}: written by a newer version ({version}, this one knows {len(_STEPS)})"
+            )
         if not writable:
             if version < len(_STEPS):
-                raise RecordError(f"{self.path} is of an older version, which the service updates")
+                raise RecordError(
+                    f"{self.path}: written by an older version; starting the service converts it"
+                )
             return
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")

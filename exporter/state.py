@@ -225,7 +225,7 @@ class State:
                 )
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA)
+        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
 
     def _transaction(self, statements: Iterable["_Statement"]) -> None:
         try:

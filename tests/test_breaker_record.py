@@ -196,5 +196,7 @@ def test_a_file_that_cannot_be_used_is_named_in_one_line(tmp_path: Path) -> None
     newer = sqlite3.connect(tmp_path / FILE)
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(RecordError, match="was written by a newer version"):
+    with pytest.raises(
+        RecordError, match=r"record\.sqlite: written by a newer version .99, this one knows 2.$"
+    ):
         Store(tmp_path, writable=True)

@@ -1,0 +1,300 @@
+"""The documents: links, the Chinese twins, and the commands and SQL that they show."""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import Row, text
+
+from breaker.notice import PREFIX
+from breaker.store import FILE, Store
+from demo.load import load
+from demo.schema import create
+from demo.world import Sizes
+from exporter.state import VERSION, State
+from newapi.database import Database
+from newapi.dsn import parse_dsn
+from tests.test_docs_metrics import ROOT
+
+ENGLISH = [Path("README.md"), *(p.relative_to(ROOT) for p in sorted(ROOT.glob("docs/*.md")))]
+ENGLISH = [path for path in ENGLISH if ".zh-CN." not in path.name]
+FIGURES = Path("docs/benchmarks.md")
+"""Figures and names, in English alone."""
+TWINS = [(path, path.with_suffix(".zh-CN.md")) for path in ENGLISH if path != FIGURES]
+DOCUMENTS = [path for twins in TWINS for path in twins] + [FIGURES, Path("CHANGELOG.md")]
+
+ELSEWHERE = (
+    "https://github.com/QuantumNous/new-api", "https://github.com/songquanpeng/one-api",
+    "https://github.com/GLH08/token-monitor", "https://prometheus.io/docs/",
+)  # fmt: skip
+"""What links may lead to outside: others. This project has no address of its own in them."""
+
+BIN = Path(sys.executable).parent
+OURS = {path.name for path in BIN.glob("newapi-*")}
+NOT_HERE = {
+    "docker", "systemctl", "prometheus", "prometheus-alertmanager", "python3", "venv/bin/pip",
+    ".", "set",
+}  # fmt: skip
+"""First words of lines that need Docker, root, the network, or that never end."""
+COMING = {"env"}
+"""Targets of make that come with the compose file."""
+
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    """A block of code."""
+
+    language: str
+    code: str
+
+
+@cache
+def read(path: Path) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def blocks(path: Path) -> list[Block]:
+    return [
+        Block(language, re.sub(f"^{indent}", "", code, flags=re.MULTILINE))
+        for indent, language, code in BLOCK.findall(read(path))
+    ]
+
+
+def prose(path: Path) -> str:
+    return BLOCK.sub("", read(path))
+
+
+def headings(path: Path) -> list[tuple[int, str]]:
+    found = re.findall(r"^(#+) (.+)$", prose(path), re.MULTILINE)
+    return [(len(marks), title) for marks, title in found]
+
+
+def anchors(path: Path) -> set[str]:
+    """Give the anchors of headings, as GitHub makes them."""
+    titles = [re.sub(r"[^\w\- ]", "", title.lower()) for _, title in headings(path)]
+    names = [title.replace(" ", "-") for title in titles]
+    assert len(names) == len(set(names)), f"{path}: two headings have the same anchor"
+    return set(names)
+
+
+def links(path: Path) -> list[str]:
+    return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", prose(path)))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in links(path):
+        if "://" in link:
+            assert link.startswith(ELSEWHERE), link
+            continue
+        place, _, anchor = link.partition("#")
+        target = (ROOT / path).parent / place if place else ROOT / path
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.resolve().relative_to(ROOT)), link
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_links_stay_in_the_language(path: Path) -> None:
+    chinese = ".zh-CN." in path.name
+    twin = path.name.replace(".zh-CN.md", ".md") if chinese else path.with_suffix(".zh-CN.md").name
+    for link in links(path):
+        target = (ROOT / path).parent / link.partition("#")[0]
+        if link == twin or target.suffix != ".md":
+            continue
+        if chinese:
+            assert not target.with_suffix(".zh-CN.md").exists(), link
+        else:
+            assert ".zh-CN." not in link, link
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_leads_to_every_document(readme: str) -> None:
+    number = ["README.md", "README.zh-CN.md"].index(readme)
+    wanted = {str(twins[number]) for twins in TWINS} - {readme} | {str(FIGURES)}
+    assert wanted - set(links(Path(readme))) == set()
+
+
+@pytest.mark.parametrize(("english", "chinese"), TWINS, ids=lambda path: path.name)
+def test_twins_have_the_same_headings_tables_and_code(english: Path, chinese: Path) -> None:
+    assert read(english).splitlines()[2] == f"[中文]({chinese.name})"
+    assert read(chinese).splitlines()[2] == f"[English]({english.name})"
+    assert [n for n, _ in headings(chinese)] == [n for n, _ in headings(english)]
+    assert shapes(chinese) == shapes(english)
+    there = [(block.language, bare(block)) for block in blocks(english)]
+    assert [(block.language, bare(block)) for block in blocks(chinese)] == there
+
+
+def shapes(path: Path) -> list[list[int]]:
+    """Give the number of cells in each row of each table."""
+    found = re.findall(r"(?:^ *\|.*\n)+", prose(path), re.MULTILINE)
+    return [[row.count("|") for row in table.splitlines()] for table in found]
+
+
+def bare(block: Block) -> str:
+    """Give the code without what people read: comments and names, of a drawing all but paths."""
+    if "─" in block.code or "▼" in block.code:
+        return " ".join(re.findall(r"[a-z_]+/[a-z_./]+", block.code))
+    if not block.language:
+        return block.code
+    code = re.sub(r"\s*(#|--) .*", "", block.code)
+    return re.sub(r"(name: ).*|\"[^\"*]*\"", r"\1", code)
+
+
+@pytest.mark.parametrize("runbook", ["docs/runbook.md", "docs/runbook.zh-CN.md"])
+def test_the_runbook_names_every_alert_of_the_breaker(runbook: str) -> None:
+    code = read(Path("breaker/notice.py"))
+    sent = {f"{PREFIX}{name}" for name in re.findall(r'f"\{PREFIX\}(\w+)"', code)}
+    assert len(sent) > 6
+    sent.remove(f"{PREFIX}Test")  # of newapi-breaker test-notification
+    assert sent - set(re.findall(rf"\b{PREFIX}\w+", read(Path(runbook)))) == set()
+
+
+def scripts() -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Give the lines of each block of shell, each block once."""
+    seen: set[tuple[str, ...]] = set()
+    for path in DOCUMENTS:
+        for block in blocks(path):
+            if block.language == "sh":
+                joined = re.sub(r"\\\n\s*", "", block.code)
+                lines = (re.sub(r"\s+#.*", "", line).strip() for line in joined.splitlines())
+                script = tuple(line for line in lines if line)
+                if script not in seen:
+                    seen.add(script)
+                    yield path, script
+
+
+SCRIPTS = list(scripts())
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a user has it: gateway, rules, two states, token-monitor's database."""
+    folder = tmp_path_factory.mktemp("prepared")
+    url = parse_dsn(f"sqlite:///{folder}/one-api.db")
+    create(url)
+    now = time.time()
+    load(url, rows=300, start=now - 86400, end=now, sizes=Sizes(channels=3, keys=5, users=4))
+    Store(folder / "state" / "breaker", writable=True).close()
+    (folder / "state" / "exporter").mkdir()
+    with closing(sqlite3.connect(folder / "monitor.db")) as db, db:
+        db.execute(
+            "CREATE TABLE alerts (id INTEGER PRIMARY KEY, name TEXT, rule TEXT, enabled INTEGER,"
+            " trigger_action TEXT, notify_telegram INTEGER, start_time TEXT, end_time TEXT)"
+        )
+        rule = '{"alertType": "token_usage", "type": "channel", "target": "1", "period": "24h",'
+        rule += ' "threshold": 1000000}'
+        db.execute("INSERT INTO alerts VALUES (1, 'One', ?, 1, 'disable', 1, '', '')", (rule,))
+    return folder
+
+
+def run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell there, without any setting but the secret that is required."""
+    names = ("PATH", "HOME", "LANG", "PROMTOOL", "PROMETHEUS")
+    environment = {name: os.environ[name] for name in names if name in os.environ}
+    environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
+    return subprocess.run(
+        ["/bin/bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False,
+        env=environment | {"BREAKER_TOKEN": "only-for-tests-0123456789"}, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "script"), SCRIPTS, ids=lambda value: str(value)[:40])
+def test_commands_run(prepared: Path, tmp_path: Path, path: Path, script: tuple[str, ...]) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(prepared, folder)
+    (folder / "alerts.yml").write_text(rules_of(path), encoding="utf-8")
+    for line in script:
+        first, *rest = line.split()
+        if first == "make":
+            targets = re.findall(r"^([a-z-]+):", read(Path("Makefile")), re.MULTILINE)
+            assert rest[0] in {*targets, *COMING}, line
+        elif first in OURS:
+            check(folder, line)
+        elif first == "tar":
+            assert run(folder, line).returncode == 0, line
+        else:
+            assert first in NOT_HERE, line
+
+
+def rules_of(path: Path) -> str:
+    """Give the rules that a document speaks of: the example, or what its language shows."""
+    if ".zh-CN." in path.name:
+        return next(b.code for b in blocks(Path("docs/alerts.zh-CN.md")) if b.language == "yaml")
+    return read(Path("alerts.yml"))
+
+
+def check(folder: Path, line: str) -> None:
+    """Run a command of ours: to its end, or, where it has none or needs others, up to its help."""
+    if line.endswith("&") or "test-notification" in line:
+        line = f"{line.removesuffix('&')} --help"
+    done = run(folder, line)
+    if " release " in line:  # nothing is held here
+        assert done.stderr == "that is not held; held: nothing\n", line
+    else:
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+def test_what_a_state_of_a_newer_version_says(tmp_path: Path) -> None:
+    said = [b.code for b in blocks(Path("docs/upgrades.md")) if "written by a newer" in b.code]
+    known = VERSION
+    State(tmp_path / "state" / "exporter").close()
+    with closing(sqlite3.connect(tmp_path / "state" / "exporter" / "state.db")) as db, db:
+        db.execute("REPLACE INTO meta VALUES ('version', ?)", (str(known + 1),))
+    Store(tmp_path / "state" / "breaker", writable=True).close()
+    with closing(sqlite3.connect(tmp_path / "state" / "breaker" / FILE)) as db:
+        known = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute(f"PRAGMA user_version = {known + 1}")
+    done = [run(tmp_path, f"newapi-{name}") for name in ("exporter", "breaker")]
+    assert [one.returncode for one in done] == [2, 2]
+    assert [one.stderr for one in done] == said[0].splitlines(keepends=True)
+
+
+FROM, TO = 1767196800, 1767312000
+"""The times that the SQL of docs/migration.md names, unix seconds."""
+
+
+def test_the_sql_of_documents_runs_everywhere(gateway_url: str) -> None:
+    url = parse_dsn(gateway_url)
+    create(url)
+    load(url, rows=4000, start=FROM, end=TO, sizes=Sizes(channels=3, keys=5, users=4))
+    statements = [
+        block.code
+        for path in DOCUMENTS
+        for block in blocks(path)
+        if block.language == "sql" and block.code.startswith("SELECT")
+    ]
+    assert len(statements) > 15
+    database = Database(url)
+    with closing(database), database.connect() as connection:
+        for statement in dict.fromkeys(statements):
+            rows = list(connection.execute(text(statement)))
+            if "FROM options" not in statement:
+                assert rows, statement
+            if "token_monitor" in statement or "day_in_utc" in statement:
+                differs(rows[0], statement)
+
+
+def differs(row: Row[tuple[object, ...]], statement: str) -> None:
+    """Hold a statement to what it is there to show."""
+    figures = [float(str(figure)) for figure in row]
+    assert len(set(figures)) == len(figures), f"{statement}: {figures}"
+
+
+def test_the_sql_on_the_database_of_token_monitor_runs() -> None:
+    found = [b for b in blocks(Path("docs/migration.md")) if b.language == "sqlite"]
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("CREATE TABLE stats (hour INTEGER, request_count INTEGER, quota INTEGER)")
+        db.execute(f"INSERT INTO stats VALUES ({FROM + 28800}, 2, 30)")
+        assert [db.execute(b.code).fetchall() for b in found] == [[(FROM + 28800, 2, 30)]]
