@@ -49,7 +49,7 @@ def build(language: Language) -> Dashboard:
     add(board, _statuses(say), spenders.highest_cost(say, KEYS, cost, width=18))
     add(board, spenders.tokens(say, KEYS, most, 12), spenders.requests(say, KEYS, most, 12))
     add(board, _table(language), row=say("Charged most"))
-    return add(board, _run_out(say), _low(say), _unused(say), row=say("To look after"))
+    return add(board, run_out(say), _low(say), _unused(say), row=say("To look after"))
 
 
 def _statuses(say: Say) -> piechart.Panel:
@@ -99,13 +99,14 @@ def _status() -> str:
     return f"({numbers})"
 
 
-def _run_out(say: Say) -> table.Panel:
+def run_out(say: Say, title: str = "Run out first", height: int = 11) -> table.Panel:
+    """The API keys that run out first."""
     about = (
         "The 15 enabled API keys with a limit that will be used up first at the pace of this "
         "period."
     )
     nothing = say("No API key with a limit is in use")
-    card = Card(say("Run out first"), say(about), width=8, height=11, unit="s", nothing=nothing)
+    card = Card(say(title), say(about), width=8, height=height, unit="s", nothing=nothing)
     pace = growth(API_KEY_QUOTA, RANGE, _BY)
     first = f"bottomk(15, {measures.lasts(measures.limited_keys(), pace)} and {_IS_ENABLED})"
     values = [

@@ -147,8 +147,8 @@ def _pairs(language: Language) -> table.Panel:
         Column(say("Error rate"), kept(measures.error_rate(RANGE, _PAIR, _CHOSEN)), "percentunit",
                style.error_cell()),
         *(
-            Column(say(style.CATEGORIES[category][0]), kept(_of(category)), "short")
-            for category in ("client", "auth", "rate_limit", "upstream", "timeout", "network")
+            Column(say(text), kept(_of(category)), "short")
+            for category, (text, _) in style.CATEGORIES.items()
         ),
     ]  # fmt: skip
     return comparison(card, keys, values, sort=say("Failed"))

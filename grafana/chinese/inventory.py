@@ -36,6 +36,18 @@ TEXTS = {
         "可用时长：按本周期的消耗速度，余额还能用多久。错误率：失败的尝试占全部尝试的比例，"
         "不含客户端类错误和渠道测试。均值与分位数只统计成功请求；少于 20 个请求时不显示 p95。"
     ),
+    "Balances that end first": "余额最先用完的渠道",
+    (
+        "The 15 channels whose balance ends first at the pace of this period. The gateway reads "
+        "balances only when told to: by hand, or by CHANNEL_UPDATE_FREQUENCY in its environment."
+    ): (
+        "按本周期的消耗速度，余额最先用完的 15 个渠道。网关不会自动更新余额：需手动刷新，"
+        "或设置环境变量 CHANNEL_UPDATE_FREQUENCY。"
+    ),
+    "No channel in use has a balance that the gateway knows": "正在使用的渠道都没有余额数据",
+    "Slowest models, p95": "最慢的模型，p95",
+    "API keys that run out first": "最先用完的密钥",
+    "What is slow, what runs out": "哪里慢、什么快用完",
     "Last test": "上次测试",
     "Balance": "余额",
     "Lasts": "可用时长",
