@@ -214,7 +214,7 @@ def notifications(value: str, labels: tuple[str, ...], where: str = "") -> str:
 def acted_on() -> str:
     """What alerts of this period came to that asked the breaker to act: when, in unix milliseconds.
 
-    Not from the breaker's counters: those begin with the first decision, which no increase() sees.
+    Not from the breaker's counters: those know neither rule nor target.
     """
     labels = ("result", "rule", "target", "name")
     when = "newapi_notification_timestamp_seconds"

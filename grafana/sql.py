@@ -39,11 +39,6 @@ def value(variable: str) -> str:
     return f"'${{{variable}:percentencode}}'"
 
 
-def number(variable: str) -> str:
-    """Give a variable as a number: where it is none, 0 or an error."""
-    return f"CAST({value(variable)} AS DECIMAL(20))"
-
-
 def equals(column: str, variable: str) -> str:
     """Tell that a number is what is chosen, or that everything is."""
     chosen = value(variable)
@@ -85,9 +80,11 @@ def page(columns: tuple[str, ...], conditions: tuple[str, ...], order: str = "")
     """
     base = "l.id, l.created_at, l.type, l.channel_id, l.user_id, l.username, l.token_name"
     numbers = "l.model_name, l.prompt_tokens, l.completion_tokens, l.quota, l.content"
+    # No cast: each database takes the literal for a number like its column, and uses the index.
+    # What is no number is an error, 0, or later than every row.
     before = (
-        f"l.created_at <= {number('page_time')}",
-        f"(l.created_at < {number('page_time')} OR l.id < {number('page_id')})",
+        f"l.created_at <= {value('page_time')}",
+        f"(l.created_at < {value('page_time')} OR l.id < {value('page_id')})",
     )
     where = "\n    AND ".join((IN_RANGE, *(() if order else before), *conditions))
     newest = "created_at DESC, {0}.id DESC"

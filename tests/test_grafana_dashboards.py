@@ -278,13 +278,9 @@ def _in_chinese(text: str) -> str:
 
 def _widths(panel: dict[str, Any]) -> Iterator[int]:
     """The pixels of each column: as set, else of its header with the button of the filter."""
-    for transformation in panel["transformations"]:
-        if transformation["id"] == "organize":
-            shown = transformation["options"]
-            titles = [
-                title for source, title in shown["renameByName"].items()
-                if source not in shown["excludeByName"]
-            ]  # fmt: skip
+    [shown] = [one["options"] for one in panel["transformations"] if one["id"] == "organize"]
+    names = shown["renameByName"].items()
+    titles = [title for source, title in names if source not in shown["excludeByName"]]
     set_to = {
         override["matcher"]["options"]: item["value"]
         for override in panel["fieldConfig"]["overrides"]
