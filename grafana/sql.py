@@ -82,14 +82,14 @@ def page(columns: tuple[str, ...], conditions: tuple[str, ...], order: str = "")
     numbers = "l.model_name, l.prompt_tokens, l.completion_tokens, l.quota, l.content"
     # No cast: each database takes the literal for a number like its column, and uses the index.
     # What is no number is an error, 0, or later than every row.
-    before = (
-        f"l.created_at <= {value('page_time')}",
-        f"(l.created_at < {value('page_time')} OR l.id < {value('page_id')})",
-    )
+    moment, kind, number = (value(f"page_{name}") for name in ("time", "type", "id"))
+    below = f"l.type < {kind} OR (l.type = {kind} AND l.id < {number})"
+    before = f"l.created_at <= {moment}", f"(l.created_at < {moment} OR {below})"
     where = "\n    AND ".join((IN_RANGE, *(() if order else before), *conditions))
-    newest = "created_at DESC, {0}.id DESC"
-    inner = order or f"l.{newest.format('l')}"
-    outer = "seconds DESC" if order else f"p.{newest.format('p')}"
+    # By the index on (created_at, type), which every gateway of any age has, and its row id.
+    newest = "{0}.created_at DESC, {0}.type DESC, {0}.id DESC"
+    inner = order or newest.format("l")
+    outer = "seconds DESC" if order else newest.format("p")
     limit = 20 if order else PAGE
     return (
         f"SELECT {', '.join(columns)}\n"  # noqa: S608  (values are encoded)

@@ -80,8 +80,9 @@ def test_frame(model: dict[str, Any]) -> None:
     name, language = model["uid"].removeprefix("newapi-").rsplit("-", 1)
     other = {"en": "zh", "zh": "en"}[language]
     assert to_language["url"] == f"/d/newapi-{name}-{other}"
-    assert to_others["keepTime"]
-    assert to_language["keepTime"]
+    for link in (to_others, to_language):
+        assert link["keepTime"]
+        assert link["includeVars"]
 
 
 @each
@@ -154,6 +155,7 @@ def test_links_lead_to_dashboards_that_exist(model: dict[str, Any]) -> None:
     for uid, rest in re.findall(r"/d/([\w-]+)([^\"]*)", json.dumps(model, ensure_ascii=False)):
         assert uid in uids
         assert uid.endswith(model["uid"][-3:]) or rest == ""
+        assert rest == "" or rest.startswith("?${__url_time_range}&${datasource:queryparam}")
         names = {variable["name"] for variable in uids[uid]["templating"]["list"]}
         assert set(re.findall(r"&var-(\w+)=", rest)) <= names
 
@@ -179,6 +181,17 @@ def test_both_languages_look_the_same(name: str) -> None:
     """They differ in texts alone, each of them translated, and in where links lead."""
     different = list(_different(MODELS["en", name], MODELS["zh", name]))
     assert not different
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_colour_means_the_same_everywhere(language: str) -> None:
+    shades: dict[str, set[str]] = {}
+    for name in NAMES:
+        for panel in panels(MODELS[language, name]):
+            for text, shade in _colours(panel):
+                shades.setdefault(text, set()).add(shade)
+    assert shades
+    assert not {text: found for text, found in shades.items() if len(found) > 1}
 
 
 @each
@@ -274,6 +287,20 @@ def _in_chinese(text: str) -> str:
     text = re.sub(r'(__data\.fields\[")([^"]+)', lambda m: m[1] + CHINESE.get(m[2], m[2]), text)
     # The options of a custom variable.
     return re.sub(r"(^|,)([^,:]+) : ", lambda m: f"{m[1]}{CHINESE.get(m[2], m[2])} : ", text)
+
+
+def _colours(panel: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What has a colour of its own: (series or word, colour)."""
+    mappings = list(panel["fieldConfig"]["defaults"].get("mappings", []))
+    for override in panel["fieldConfig"]["overrides"]:
+        for item in override["properties"]:
+            if item["id"] == "mappings":
+                mappings += item["value"]
+            if item["id"] == "color" and item["value"]["mode"] == "fixed":
+                yield override["matcher"]["options"], item["value"]["fixedColor"]
+    for mapping in mappings:
+        for shown in mapping["options"].values():
+            yield shown["text"], shown["color"]
 
 
 def _widths(panel: dict[str, Any]) -> Iterator[int]:

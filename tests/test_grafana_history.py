@@ -5,10 +5,12 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
 import pytest
+import requests
 from sqlalchemy import Engine, create_engine, text
 
 from demo.load import load
@@ -20,6 +22,7 @@ from tests.oracle import newapi_sums
 from tests.programs import Breaker, Exporter
 from tests.servers import Prometheus, Sample, free_port, wait_until
 from tests.test_backfill import backfill, scrape_of
+from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, raw_alert, webhook
 
 DAY, HOUR = 86400, 3600
 PAGES = (
@@ -46,6 +49,12 @@ RULES = """
 rules:
   - {name: all tokens, type: token_usage, period: 1h, threshold: 1000000}
   - {name: any channel, type: token_usage, channel: "*", period: 24h, threshold: 1000}
+  - {name: spent, type: cost, user: "*", period: 24h, threshold: 0.01}
+  - {name: failing, type: error_rate, channel: "*", period: 24h, threshold: 90}
+  - {name: slow, type: latency, model: "*", period: 24h, threshold: 300}
+  - {name: down, type: channel_down, channel: "*"}
+  - {name: low, type: quota_low, channel: "*", threshold: 1}
+  - {name: rush, type: request_spike, period: 1h, threshold: 1000000}
 """
 
 TO_LOOK_AFTER = (
@@ -54,30 +63,30 @@ TO_LOOK_AFTER = (
     "UPDATE tokens SET status = 1, expired_time = -1, unlimited_quota = 0 WHERE id = 1",
     "UPDATE tokens SET remain_quota = 1000, used_quota = 1000000 WHERE id = 1",
 )
-UNUSED = "UPDATE tokens SET accessed_time = {} WHERE id = 1"
+UNUSED = (
+    "UPDATE tokens SET accessed_time = {} WHERE user_id = (SELECT user_id FROM tokens WHERE id = 1)"
+)
+
+TOKEN = "a-token-of-the-tests"
+TELL = {**TELL_LABELS, "rule": "any channel"}
+TRIP = {**TRIP_LABELS, "rule": "any channel", "target": "1", "channel_id": "1"}
+ALARMED = (
+    'ALERTS{alertname="NewAPITokenUsage", alertstate="firing"}',
+    "newapi_breaker_held > 0",
+    'increase(newapi_breaker_decisions_total{result="tripped"}[1m]) > 0',
+    "newapi_notification_info",
+)
+"""What there is once an alert fires and the breaker has acted."""
 
 NOTHING_TO_SHOW = {
-    "alerts/Alerts over time/A": "no alert fires",
-    "alerts/Decisions/A": "the breaker was not asked to act",
-    "alerts/Firing/A": "no alert fires",
-    "alerts/Held by the breaker/A": "the breaker holds nothing",
-    "alerts/Rules in force/C": "no alert arrived",
-    "alerts/Rules in force/D": "no alert arrived",
-    "alerts/What arrived/A": "no alert arrived",
-    "alerts/What arrived/B": "no alert arrived",
-    "alerts/What arrived/C": "no alert arrived",
-    "overview/Firing/A": "no alert fires",
-    "overview/Held by the breaker/A": "the breaker holds nothing",
-    "overview/What the breaker did/A": "no alert arrived",
     "monitor/Beyond the limit/A": "no metric reached its limit",
-    "monitor/Decisions of the breaker, p95/A": "the breaker was not asked to act",
     "monitor/Failures of the exporter/A": "nothing failed",
     "monitor/Odd values/A": "the rows are sane",
     "monitor/Not available/A": "New API tells everything",
     "overview/Tokens by model/B": "there are no more than ten",
     "overview/Tokens by channel/B": "there are no more than ten",
     "models/Share of tokens/B": "there are no more than ten",
-    "channels/Channels/C": "no status changed",
+    "channels/Channels/C": "the status changed a moment ago",
 }
 
 
@@ -136,8 +145,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     breaker = Breaker(
         {
             "SQL_DSN": dsn,
-            "BREAKER_TOKEN": "a-token-of-the-tests",
-            "BREAKER_MODE": "dry-run",
+            "BREAKER_TOKEN": TOKEN,
+            "BREAKER_MODE": "enforce",
             "ALERTMANAGER_URL": f"http://127.0.0.1:{free_port()}",
         }
     )
@@ -146,6 +155,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     rules = (files("prometheus") / "rules" / "recorded_totals.yml").read_text("utf-8")
     # Every two seconds instead of every two minutes, so that there is something to draw at once.
     quick = {"recorded_totals.yml": rules.replace("interval: 2m", "interval: 2s")}
+    alerts = (files("prometheus") / "rules" / "token_usage.yml").read_text("utf-8")
+    quick["token_usage.yml"] = re.sub("interval: \\S+", "interval: 2s", alerts)
     with Prometheus(config, "--storage.tsdb.retention.time=40d", rules=quick) as prometheus:
         prometheus.stop()
         state = exporter.settings["EXPORTER_STATE"]
@@ -157,6 +168,15 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
             expected = newapi_sums(dsn)
             wait_until(lambda: scrape_of(prometheus, expected), 30, "a scrape of that")
             wait_until(lambda: _recorded(prometheus, expected), 30, "its recording")
+            answer = requests.post(
+                f"{breaker.url}/alerts",
+                headers={"Authorization": f"Bearer {TOKEN}"},
+                json=webhook(raw_alert(TRIP), raw_alert(TELL)),
+                timeout=10,
+            )
+            assert answer.ok, answer.text
+            for sign in ALARMED:
+                wait_until(partial(_seen, prometheus, sign), 30, sign)
             engine = create_engine(parse_dsn(dsn))
             pages = ((exporter, "/metrics"), (exporter, "/metrics/alerts"), (breaker, "/metrics"))
             told = "".join(program.get(path).text for program, path in pages)
@@ -164,6 +184,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
             exported |= set(re.findall("record: (\\S+)", rules))
             yield Chain(engine, prometheus, int(time.time()), exported)
             engine.dispose()
+
+
+def _seen(prometheus: Prometheus, sign: str) -> bool:
+    return bool(prometheus.query(sign, at=int(time.time())))
 
 
 def _recorded(prometheus: Prometheus, expected: Any) -> bool:

@@ -126,6 +126,8 @@ TEXTS = {
     "The programs that Prometheus reads, and what the gateway is set to.": (
         "Prometheus 采集的各个程序，以及网关的相关选项。"
     ),
+    "Down": "已停止",
+    "Up": "运行中",
     "Address": "地址",
     "State": "状态",
     "Not available": "不可用的指标",

@@ -125,12 +125,13 @@ TEXTS = {
         "本周期内 Token 用量最大的 10 个 API 密钥。"
     ),
     (
-        "The 100 API keys that were charged most in this period, deleted ones too. Remaining: "
-        "empty where the key has no limit. Failed: attempts of every category."
+        "The 100 API keys that were charged most in this period, deleted ones too. An unlimited "
+        "key ends with its user's quota. Failed: attempts of every category."
     ): (
-        "本周期内扣费最多的 100 个 API 密钥，包括已删除的。剩余额度：不限额度的密钥为空。"
+        "本周期内扣费最多的 100 个 API 密钥，包括已删除的。不限额度的密钥只受用户额度约束。"
         "失败：包含所有类别的失败尝试。"
     ),
+    "Unlimited": "不限",
     "Used ever": "累计已用",
     "Remaining": "剩余额度",
     "Last use": "最后使用",
@@ -170,11 +171,16 @@ TEXTS = {
     "The 10 users that used most tokens in this period.": "本周期内 Token 用量最大的 10 个用户。",
     (
         "The 100 users that were charged most in this period, deleted ones too. Used ever: less "
-        "refunds, as the gateway counts it. Failed: attempts of every category."
+        "refunds, as the gateway counts it. Failed: attempts of every category. Last use: of any "
+        "API key of the user."
     ): (
         "本周期内扣费最多的 100 个用户，包括已删除的。累计已用：已扣除退款，与网关的统计一致。"
-        "失败：包含所有类别的失败尝试。"
+        "失败：包含所有类别的失败尝试。最后使用：该用户任一密钥的最近一次使用。"
     ),
+    (
+        "The 15 users with quota left who used none of their API keys for longest, from 30 days on."
+    ): "仍有额度、但超过 30 天没有用过任何密钥且闲置最久的 15 个用户。",
+    "Every user with quota left was active within 30 days": "有剩余额度的用户 30 天内都使用过",
     "No user is charged": "没有用户产生消费",
     "The 15 users whose quota will be used up first at the pace of this period.": (
         "按本周期的消耗速度，最先用完额度的 15 个用户。"
