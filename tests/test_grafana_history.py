@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 from demo.load import load
 from demo.schema import create
 from demo.world import Sizes
+from grafana.measures import NO_TRAFFIC
 from newapi.dsn import parse_dsn
 from tests.grafana_queries import Query, dashboard, queries, substitute
 from tests.oracle import newapi_sums
@@ -333,6 +334,35 @@ def test_bars_add_up_to_sql_where_nothing_was_recorded_and_where_it_was(chain: C
     # Only what was recorded: the one bar that ends now and began before the recording did.
     none = chain.draw(expr, length, step, past="none")
     assert sum(float(value) for one in none for _, value in one["values"]) == 0
+
+
+def test_a_model_without_traffic_is_told_from_one_that_fails(chain: Chain) -> None:
+    """Hour by hour; what happened on the full hour may count in either of the two."""
+    [query] = [q for q in QUERIES["model-status"] if q.panel == "Status over time"]
+    end = chain.now // HOUR * HOUR - HOUR
+    answer = chain.prometheus.get(
+        "/api/v1/query_range", query=substitute(query.expr, "72h", "1h", end),
+        start=str(end - 71 * HOUR), end=str(end), step=str(HOUR),
+    )  # fmt: skip
+    done, tried = (
+        {
+            (str(model), moment)
+            for model, created_at in chain.sql(f"SELECT model_name, created_at FROM logs {where}")
+            for moment in {-(-created_at // HOUR) * HOUR, (created_at // HOUR + 1) * HOUR}
+        }
+        for where in (f"WHERE {_DONE} AND created_at % {HOUR} <> 0", "WHERE type IN (2, 5)")
+    )
+    idle = 0
+    for one in answer["data"]["result"]:
+        for moment, value in one["values"]:
+            cell = one["metric"]["model"], int(moment)
+            if float(value) == NO_TRAFFIC:
+                assert cell not in done
+                idle += 1
+            else:
+                assert 0 <= float(value) <= 1
+                assert cell in tried
+    assert idle
 
 
 def test_touched_samples_stay_within_a_limit(chain: Chain) -> None:
