@@ -32,7 +32,8 @@ _STATUSES = (
     ("expired", "Expired", "purple"),
     ("exhausted", "Exhausted", WARNING),
 )
-_LEFT = gauge("newapi_api_key_remaining_quota", _BY)
+_UNLIMITED = -1
+"""Stands for what is left of no limit."""
 _USED = gauge("newapi_api_key_used_quota", _BY)
 _LAST_USED = f"({gauge('newapi_api_key_last_used_timestamp_seconds', _BY)} > 0)"
 _IS_ENABLED = 'max by (api_key_id) (newapi_api_key_status{status="enabled"}) == 1'
@@ -49,7 +50,7 @@ def build(language: Language) -> Dashboard:
     add(board, _statuses(say), spenders.highest_cost(say, KEYS, cost, width=18))
     add(board, spenders.tokens(say, KEYS, most, 12), spenders.requests(say, KEYS, most, 12))
     add(board, _table(language), row=say("Charged most"))
-    return add(board, _run_out(say), _low(say), _unused(say), row=say("To look after"))
+    return add(board, run_out(say), _low(say), _unused(say), row=say("To look after"))
 
 
 def _statuses(say: Say) -> piechart.Panel:
@@ -62,8 +63,8 @@ def _statuses(say: Say) -> piechart.Panel:
 def _table(language: Language) -> table.Panel:
     say = language.say
     about = (
-        "The 100 API keys that were charged most in this period, deleted ones too. Remaining: "
-        "empty where the key has no limit. Failed: attempts of every category."
+        "The 100 API keys that were charged most in this period, deleted ones too. An unlimited "
+        "key ends with its user's quota. Failed: attempts of every category."
     )
     card = Card(say("API keys"), say(about), width=24, height=12, unit="short")
     self_link = style.linked(say("Show only this"), link(NAME, language, api_key="${__value.raw}"))
@@ -77,6 +78,9 @@ def _table(language: Language) -> table.Panel:
         str(index): (say(text), shade) for index, (_, text, shade) in enumerate(_STATUSES, start=1)
     }
     charged = measures.money(f"({named(KEYS.listed(), API_KEY, 'group')})")
+    endless = f"({gauge('newapi_api_key_unlimited', _BY)} == 1) * {_UNLIMITED}"
+    remaining = f"{measures.money(measures.limited_keys())} or {endless}"
+    unlimited = {str(_UNLIMITED): (say("Unlimited"), PLAIN)}
     values = [
         Column(say("Cost"), charged, MONEY),
         Column(say("Status"), KEYS.of_listed(_status()), "none", style.as_word(words, 90)),
@@ -84,9 +88,10 @@ def _table(language: Language) -> table.Panel:
         Column(say("Requests"), KEYS.of_listed(growth(API_KEY_REQUESTS, RANGE, _BY, KEYS.chosen))),
         Column(say("Failed"), KEYS.of_listed(growth(API_KEY_ERRORS, RANGE, _BY, KEYS.chosen))),
         Column(say("Used ever"), KEYS.of_listed(measures.money(_USED)), MONEY),
-        Column(say("Remaining"), KEYS.of_listed(measures.money(measures.limited_keys())), MONEY),
+        Column(say("Remaining"), KEYS.of_listed(f"({remaining})"), MONEY,
+               [DynamicConfigValue("mappings", [style.words(unlimited)])]),
         Column(say("Last use"), KEYS.of_listed(f"{_LAST_USED} * 1000"), "dateTimeFromNow"),
-    ]
+    ]  # fmt: skip
     return comparison(card, keys, values, sort=say("Cost"))
 
 
@@ -99,13 +104,14 @@ def _status() -> str:
     return f"({numbers})"
 
 
-def _run_out(say: Say) -> table.Panel:
+def run_out(say: Say, title: str = "Run out first", height: int = 11) -> table.Panel:
+    """The API keys that run out first."""
     about = (
         "The 15 enabled API keys with a limit that will be used up first at the pace of this "
         "period."
     )
     nothing = say("No API key with a limit is in use")
-    card = Card(say("Run out first"), say(about), width=8, height=11, unit="s", nothing=nothing)
+    card = Card(say(title), say(about), width=8, height=height, unit="s", nothing=nothing)
     pace = growth(API_KEY_QUOTA, RANGE, _BY)
     first = f"bottomk(15, {measures.lasts(measures.limited_keys(), pace)} and {_IS_ENABLED})"
     values = [

@@ -20,6 +20,12 @@ NAME = "channels"
 _BY = ("channel_id",)
 _CHOSEN = 'channel_id=~"$channel"'
 
+_BALANCE = f"({gauge('newapi_channel_balance_usd', _BY)} > 0)"
+_DAYS = [
+    *style.cell(BAD, (3 * 86400, WARNING), (7 * 86400, PLAIN)),
+    DynamicConfigValue("decimals", 0),
+]
+
 STATUSES = (
     ("enabled", "Enabled", GOOD),
     ("manually_disabled", "Manually disabled", IDLE),
@@ -76,13 +82,10 @@ def _table(language: Language) -> table.Panel:
         Column(say("Name"), "name", more=[style.width(150)]),
     ]
     everyone = f"({measures.requests(RANGE, _BY)} or {gauge(CHANNEL.info, _BY)} * 0)"
-    balance = f"({gauge('newapi_channel_balance_usd', _BY)} > 0)"
-    spent = f"{measures.spent(RANGE, _BY)} / on () group_left () max(newapi_quota_per_usd)"
     numbers: dict[str, str] = {
         str(index): text for index, (_, text, _) in enumerate(STATUSES, start=1)
     }
     words = {index: (say(text), STATUSES[int(index) - 1][2]) for index, text in numbers.items()}
-    days = [*style.cell(BAD, (3 * 86400, WARNING), (7 * 86400, PLAIN))]
     values = [
         Column(say("Requests"), named(everyone, CHANNEL)),
         Column(say("Status"), _status(), "none", style.as_word(words, 105)),
@@ -106,13 +109,30 @@ def _table(language: Language) -> table.Panel:
             "s",
             style.slow_cell(),
         ),
-        Column(say("Balance"), measures.from_usd(balance), MONEY),
-        Column(
-            say("Lasts"), measures.lasts(balance, spent), "s",
-            [*days, DynamicConfigValue("decimals", 0)],
-        ),
+        Column(say("Balance"), measures.from_usd(_BALANCE), MONEY),
+        Column(say("Lasts"), _lasts(), "s", _DAYS),
     ]  # fmt: skip
     return comparison(card, keys, values, sort=say("Requests"))
+
+
+def run_out(say: Say) -> table.Panel:
+    """The channels whose balance ends first."""
+    about = (
+        "The 15 channels whose balance ends first at the pace of this period. The gateway reads "
+        "balances only when told to: by hand, or by CHANNEL_UPDATE_FREQUENCY in its environment."
+    )
+    nothing = say("No channel in use has a balance that the gateway knows")
+    card = Card(say("Balances that end first"), say(about), width=8, height=9, unit="s",
+                nothing=nothing)  # fmt: skip
+    keys = [Column(say("Id"), "channel_id", more=[style.width(55)]), Column(say("Name"), "name")]
+    first = named(f"(bottomk(15, {_lasts()}))", CHANNEL)
+    return comparison(card, keys, [Column(say("Lasts"), first, "s", _DAYS)])
+
+
+def _lasts() -> str:
+    """Give for how many seconds each channel's balance lasts at the pace of the range."""
+    spent = f"{measures.spent(RANGE, _BY)} / on () group_left () max(newapi_quota_per_usd)"
+    return measures.lasts(_BALANCE, spent)
 
 
 def _status() -> str:

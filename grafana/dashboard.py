@@ -95,7 +95,7 @@ def frame(
 
 
 def link(name: str, language: Language, *keep: str, **values: str) -> str:
-    """Give the path of a dashboard with values of its variables, keeping the time range.
+    """Give the path of a dashboard with values of its variables, keeping range and data source.
 
     Args:
         name: of the dashboard.
@@ -103,7 +103,7 @@ def link(name: str, language: Language, *keep: str, **values: str) -> str:
         keep: variables whose value goes along.
         values: those that get another.
     """
-    chosen = "".join(f"&${{{variable}:queryparam}}" for variable in keep)
+    chosen = "".join(f"&${{{variable}:queryparam}}" for variable in ("datasource", *keep))
     chosen += "".join(f"&var-{variable}={value}" for variable, value in values.items())
     return f"/d/{uid(name, language)}?${{__url_time_range}}{chosen}"
 

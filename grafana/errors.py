@@ -147,8 +147,8 @@ def _pairs(language: Language) -> table.Panel:
         Column(say("Error rate"), kept(measures.error_rate(RANGE, _PAIR, _CHOSEN)), "percentunit",
                style.error_cell()),
         *(
-            Column(say(style.CATEGORIES[category][0]), kept(_of(category)), "short")
-            for category in ("client", "auth", "rate_limit", "upstream", "timeout", "network")
+            Column(say(text), kept(_of(category)), "short")
+            for category, (text, _) in style.CATEGORIES.items()
         ),
     ]  # fmt: skip
     return comparison(card, keys, values, sort=say("Failed"))
@@ -168,8 +168,9 @@ def _list(language: Language) -> table.Panel:
     nothing = say("No failure was logged in this range")
     card = Card(say("Failures"), say(about), width=24, height=16, unit="none", nothing=nothing)
     columns = (
-        "p.id", "p.created_at * 1000 AS at", "p.created_at", "p.channel_id", "p.model_name",
-        "p.username", "p.token_name", f"{sql.optional(sql.SECONDS, 'p')} AS seconds", "p.content",
+        "p.id", "p.created_at * 1000 AS at", "p.created_at", "p.type AS kind", "p.channel_id",
+        "p.model_name", "p.username", "p.token_name", "p.content",
+        f"{sql.optional(sql.SECONDS, 'p')} AS seconds",
     )  # fmt: skip
     shown = [
         log_rows.id_column(say, NAME, language, _FILTERS),
@@ -178,4 +179,4 @@ def _list(language: Language) -> table.Panel:
         log_rows.seconds(say),
         Column(say("Message"), "content", "", [style.width(480)]),
     ]
-    return sql_table(card, shown, sql.page(columns, _FAILED), hidden=("created_at",))
+    return sql_table(card, shown, sql.page(columns, _FAILED), hidden=("created_at", "kind"))

@@ -10,7 +10,7 @@ from grafana.language import Language, Say
 from grafana.panels import MONEY, Card
 from grafana.tables import Column, sql_table
 
-_LAST = {"page_time": "9999999999", "page_id": "9223372036854775807"}
+_LAST = {"page_time": "9999999999", "page_type": "9", "page_id": "9223372036854775807"}
 """Later than every row: where the first page begins."""
 
 _WRAPPED = [DynamicConfigValue("custom.cellOptions", {"type": "auto", "wrapText": True})]
@@ -35,14 +35,15 @@ def newest(say: Say, name: str, language: Language, keep: tuple[str, ...]) -> tu
 
 def id_column(say: Say, name: str, language: Language, keep: tuple[str, ...]) -> Column:
     """Show ids, each a link to the whole row."""
-    path = link(name, language, *keep, "page_time", "page_id", row="${__value.raw}")
+    path = link(name, language, *keep, *_LAST, row="${__value.raw}")
     return Column(say("Id"), "id", "", [style.linked(say("The whole row"), path), style.width(95)])
 
 
 def time_column(say: Say, name: str, language: Language, keep: tuple[str, ...]) -> Column:
-    """Show times, each a link to the page that begins below its row; needs created_at and id."""
+    """Show times, each a link to the page that begins below its row; needs created_at, kind, id."""
     below = {
         "page_time": '${__data.fields["created_at"]}',
+        "page_type": '${__data.fields["kind"]}',
         "page_id": f'${{__data.fields["{say("Id")}"]}}',
     }
     path = link(name, language, *keep, **below)

@@ -8,13 +8,13 @@ from grafana.dashboard import add, frame
 from grafana.language import Language, Say
 from grafana.metrics import API_KEY, CHANNEL, USER
 from grafana.panels import MONEY, Card
-from grafana.style import BAD, GOOD, IDLE, NEUTRAL, WARNING
+from grafana.style import BAD, IDLE, NEUTRAL, WARNING
 from grafana.tables import Column, sql_numbers, sql_table
 
 NAME = "logs"
 
 TYPES = {
-    "2": ("Completed", GOOD),
+    "2": ("Completed", NEUTRAL),
     "5": ("Failed", BAD),
     "6": ("Refund", WARNING),
     "1": ("Top-up", NEUTRAL),
@@ -89,9 +89,10 @@ def _list(language: Language) -> table.Panel:
     nothing = say("No row in this range that the filters let through")
     card = Card(say("Rows found"), say(about), width=24, height=18, unit="none", nothing=nothing)
     columns = (
-        "p.id", "p.created_at * 1000 AS at", "p.created_at", "p.type", "p.channel_id",
-        "p.model_name", "p.username", "p.token_name", "p.prompt_tokens", "p.completion_tokens",
-        f"{sql.money('p.quota')} AS cost", f"{sql.optional(sql.SECONDS, 'p')} AS seconds",
+        "p.id", "p.created_at * 1000 AS at", "p.created_at", "p.type AS kind", "p.type",
+        "p.channel_id", "p.model_name", "p.username", "p.token_name", "p.prompt_tokens",
+        "p.completion_tokens", f"{sql.money('p.quota')} AS cost",
+        f"{sql.optional(sql.SECONDS, 'p')} AS seconds",
     )  # fmt: skip
     words = {number: (say(text), shade) for number, (text, shade) in TYPES.items()}
     shown = [
@@ -102,4 +103,4 @@ def _list(language: Language) -> table.Panel:
         *log_rows.usage(say),
         log_rows.seconds(say),
     ]
-    return sql_table(card, shown, sql.page(columns, _CONDITIONS), hidden=("created_at",))
+    return sql_table(card, shown, sql.page(columns, _CONDITIONS), hidden=("created_at", "kind"))

@@ -15,6 +15,7 @@ from grafana.metrics import (
 )
 from grafana.promql import (
     RANGE,
+    WHOLE,
     Window,
     both,
     each,
@@ -70,11 +71,23 @@ def error_rate(window: Window, by: tuple[str, ...] = (), where: str = "") -> str
     return where_failures_are_known(f"1 - {_ratio(window, by, where)}")
 
 
-def success_steps(level: str, by: tuple[str, ...] = (), where: str = "") -> str:
-    """Share of attempts that succeeded, from point to point."""
-    failed = steps(ERRORS, level, by, both(where, NOT_CLIENT))
-    done = f"({steps(REQUESTS, level, by, where)} or {failed} * 0)"
-    return where_failures_are_known(f"{done} / (({done} + ({failed} or {done} * 0)) > 0)")
+NO_TRAFFIC = -1
+"""Stands for a success rate where there were no attempts."""
+
+
+def model_status_steps(where: str = "") -> str:
+    """Share of attempts of each model that succeeded, from point to point.
+
+    NO_TRAFFIC for models that a channel can serve, or that were asked for in the range.
+    """
+    by = ("model",)
+    failed = steps(ERRORS, "model", by, both(where, NOT_CLIENT))
+    done = f"({steps(REQUESTS, 'model', by, where)} or {failed} * 0)"
+    rate = f"{done} / (({done} + ({failed} or {done} * 0)) > 0)"
+    served = f"max by (model) (newapi_model_enabled_channels{{{where}}} @ end()) > 0"
+    asked = f"{requests(WHOLE, by, where)} > 0"
+    idle = f"({served} or {asked}) * 0 + {NO_TRAFFIC}"
+    return where_failures_are_known(f"({rate} or {idle})")
 
 
 def models_where(condition: str, window: Window) -> str:
@@ -201,7 +214,7 @@ def notifications(value: str, labels: tuple[str, ...], where: str = "") -> str:
 def acted_on() -> str:
     """What alerts of this period came to that asked the breaker to act: when, in unix milliseconds.
 
-    Not from the breaker's counters: those begin with the first decision, which no increase() sees.
+    Not from the breaker's counters: those know neither rule nor target.
     """
     labels = ("result", "rule", "target", "name")
     when = "newapi_notification_timestamp_seconds"

@@ -10,7 +10,7 @@ from grafana.metrics import FAILED_REQUESTS
 from grafana.panels import Card, bars, strips
 from grafana.promql import STEP, last
 from grafana.queries import over_time
-from grafana.style import BAD, GOOD, PLAIN, WARNING
+from grafana.style import BAD, GOOD, IDLE, PLAIN, WARNING
 from grafana.tables import Column, comparison
 
 NAME = "model-status"
@@ -33,12 +33,16 @@ def build(language: Language) -> Dashboard:
 def _strips(say: Say) -> statushistory.Panel:
     about = (
         "Success rate of each model from point to point: green from 95 %, amber from 80 %, red "
-        "below; empty where there was no traffic. Attempts that failed and were tried again "
+        "below, grey where there was no traffic. Attempts that failed and were tried again "
         "elsewhere count; what the caller did wrong and channel tests do not."
     )
-    card = Card(say("Status over time"), say(about), width=24, height=14, unit="percentunit")
-    panel = strips(card, over_time(measures.success_steps("model", _BY, _CHOSEN), "{{model}}"))
-    return panel.decimals(1).thresholds(style.thresholds(BAD, (0.8, WARNING), (0.95, GOOD)))
+    nothing = say("Unknown: no failure was ever logged. Errors says why")
+    card = Card(say("Status over time"), say(about), width=24, height=14, unit="percentunit",
+                nothing=nothing)  # fmt: skip
+    panel = strips(card, over_time(measures.model_status_steps(_CHOSEN), "{{model}}"))
+    shades = style.thresholds(IDLE, (0, BAD), (0.8, WARNING), (0.95, GOOD))
+    idle = {str(measures.NO_TRAFFIC): (say("No traffic"), IDLE)}
+    return panel.decimals(1).mappings([style.words(idle)]).thresholds(shades)
 
 
 def _table(language: Language) -> table.Panel:

@@ -29,7 +29,7 @@ def build(language: Language) -> Dashboard:
     board = frame(NAME, language, "Models", about, variables.model(say))
     add(board, _by_requests(say), _by_tokens(say), _shares(say))
     add(board, _table(language), row=say("All models"))
-    add(board, _slowest(say), _first_tokens(say), _speed(say), _prices(say), row=say("Compared"))
+    add(board, slowest(say), _first_tokens(say), _speed(say), _prices(say), row=say("Compared"))
     graphs = requests_and_failures, errors_by_category, latency, tokens
     panels = [graph(say, "model", _CHOSEN) for graph in graphs]
     money = cost(say, "model", _CHOSEN)
@@ -100,9 +100,10 @@ def _output_speed() -> str:
     return f"{written} / ({promql.growth(DURATION.sum, RANGE, _BY)} > 0)"
 
 
-def _slowest(say: Say) -> bargauge.Panel:
+def slowest(say: Say, title: str = "Slowest, p95", width: int = 6) -> bargauge.Panel:
+    """The slowest models."""
     about = "The 10 slowest models: 95 of 100 requests took no longer. From 20 requests on."
-    card = Card(say("Slowest, p95"), say(about), width=6, height=9, unit="s")
+    card = Card(say(title), say(about), width=width, height=9, unit="s")
     slow = promql.largest(10, promql.quantile(0.95, DURATION, RANGE, _BY))
     return ranking(card, now(f"({slow})", "{{model}}"))
 

@@ -10,7 +10,7 @@ from grafana.language import Language, Say
 from grafana.metrics import COUNTING_SINCE
 from grafana.panels import Card, bars, lines, numbers, ranking
 from grafana.queries import now, over_time
-from grafana.style import BAD, GOOD, WARNING
+from grafana.style import BAD, GOOD, IDLE, WARNING
 from grafana.tables import Column, comparison
 
 NAME = "monitor"
@@ -78,12 +78,17 @@ def _since(say: Say) -> stat.Panel:
 def _targets(say: Say) -> table.Panel:
     about = "The programs that Prometheus reads, and what the gateway is set to."
     card = Card(say("Programs and options"), say(about), width=12, height=8, unit="none")
-    words = {"0": (say("Off"), BAD), "1": (say("On"), GOOD)}
+    words = {
+        "0": (say("Off"), IDLE),
+        "1": (say("On"), GOOD),
+        "2": (say("Down"), BAD),
+        "3": (say("Up"), GOOD),
+    }
     up = 'label_replace(max by (job, instance) (up{job=~"newapi.*"}), "name", "$1", "job", "(.+)")'
     option = 'label_replace(newapi_option_enabled{job="newapi"}, "name", "$1", "option", "(.+)")'
     seen = 'label_replace(max(newapi_error_log_seen), "name", "ERROR_LOG_ENABLED", "", "")'
     keys = [Column(say("Name"), "name"), Column(say("Address"), "instance")]
-    shown = f"max by (name, instance) ({up} or max by (name) ({option}) or {seen})"
+    shown = f"max by (name, instance) ({up} + 2 or max by (name) ({option}) or {seen})"
     return comparison(card, keys, [Column(say("State"), shown, "none", style.as_word(words, 100))])
 
 

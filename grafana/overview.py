@@ -5,7 +5,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.common import GraphDrawStyle, StackingMode
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from grafana import alerting, headline, measures, promql, style
+from grafana import alerting, api_keys, channels, headline, measures, models, promql, style
 from grafana.dashboard import add, frame
 from grafana.graphs import cost, errors_by_category, latency, requests_and_failures
 from grafana.language import Language, Say
@@ -44,7 +44,10 @@ def build(language: Language) -> Dashboard:
     add(board, *quality, row=say("Quality"))
     tables = (alerting.firing(say), alerting.held(say), alerting.acted_on(say))
     add(board, *tables, row=say("Alerts and breaker"))
-    return add(board, _cost_by_api_key(say), _cost_by_user(say), row=say("Who spends"))
+    add(board, _cost_by_api_key(say), _cost_by_user(say), row=say("Who spends"))
+    slow = models.slowest(say, "Slowest models, p95", width=8)
+    keys = api_keys.run_out(say, "API keys that run out first", height=9)
+    return add(board, slow, channels.run_out(say), keys, row=say("What is slow, what runs out"))
 
 
 def _tokens_by_model(say: Say) -> timeseries.Panel:

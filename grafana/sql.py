@@ -39,11 +39,6 @@ def value(variable: str) -> str:
     return f"'${{{variable}:percentencode}}'"
 
 
-def number(variable: str) -> str:
-    """Give a variable as a number: where it is none, 0 or an error."""
-    return f"CAST({value(variable)} AS DECIMAL(20))"
-
-
 def equals(column: str, variable: str) -> str:
     """Tell that a number is what is chosen, or that everything is."""
     chosen = value(variable)
@@ -85,14 +80,16 @@ def page(columns: tuple[str, ...], conditions: tuple[str, ...], order: str = "")
     """
     base = "l.id, l.created_at, l.type, l.channel_id, l.user_id, l.username, l.token_name"
     numbers = "l.model_name, l.prompt_tokens, l.completion_tokens, l.quota, l.content"
-    before = (
-        f"l.created_at <= {number('page_time')}",
-        f"(l.created_at < {number('page_time')} OR l.id < {number('page_id')})",
-    )
+    # No cast: each database takes the literal for a number like its column, and uses the index.
+    # What is no number is an error, 0, or later than every row.
+    moment, kind, number = (value(f"page_{name}") for name in ("time", "type", "id"))
+    below = f"l.type < {kind} OR (l.type = {kind} AND l.id < {number})"
+    before = f"l.created_at <= {moment}", f"(l.created_at < {moment} OR {below})"
     where = "\n    AND ".join((IN_RANGE, *(() if order else before), *conditions))
-    newest = "created_at DESC, {0}.id DESC"
-    inner = order or f"l.{newest.format('l')}"
-    outer = "seconds DESC" if order else f"p.{newest.format('p')}"
+    # By the index on (created_at, type), which every gateway of any age has, and its row id.
+    newest = "{0}.created_at DESC, {0}.type DESC, {0}.id DESC"
+    inner = order or newest.format("l")
+    outer = "seconds DESC" if order else newest.format("p")
     limit = 20 if order else PAGE
     return (
         f"SELECT {', '.join(columns)}\n"  # noqa: S608  (values are encoded)

@@ -25,6 +25,9 @@ from grafana.queries import (
 )
 from grafana.style import NEUTRAL, fixed, show_as
 
+_NARROWEST = 50
+"""Pixels. Grafana gives a column 150 where nothing is said, and then scrolls sideways."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -140,7 +143,7 @@ def _arranged(
             panel = panel.override_by_name(column.title, more)
     if sort:
         panel = panel.sort_by([TableSortByFieldState().display_name(sort).desc(True)])
-    return panel.filterable(True)
+    return panel.min_width(_NARROWEST).filterable(True)
 
 
 def listing(
@@ -160,5 +163,6 @@ def listing(
     return (
         make(table.Panel(), card, (query,))
         .with_transformation(DataTransformerConfig(id_val="organize", options=shown))
+        .min_width(_NARROWEST)
         .filterable(True)
     )

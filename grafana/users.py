@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 from grafana import measures, promql, spenders, style, variables
 from grafana.dashboard import add, frame, link
 from grafana.language import Language, Say
-from grafana.metrics import USER, USER_ERRORS, USER_QUOTA, USER_REQUESTS, USER_TOKENS
+from grafana.metrics import API_KEY, USER, USER_ERRORS, USER_QUOTA, USER_REQUESTS, USER_TOKENS
 from grafana.panels import MONEY, Card, numbers
 from grafana.promql import RANGE, gauge, growth, named
 from grafana.queries import now
@@ -35,7 +35,7 @@ def build(language: Language) -> Dashboard:
     add(board, _counts(say), spenders.highest_cost(say, USERS, cost, width=18))
     add(board, spenders.tokens(say, USERS, most, 12), spenders.requests(say, USERS, most, 12))
     add(board, _table(language), row=say("Charged most"))
-    return add(board, _run_out(say), _low(say), row=say("To look after"))
+    return add(board, _run_out(say), _low(say), _unused(say), row=say("To look after"))
 
 
 def _counts(say: Say) -> stat.Panel:
@@ -56,7 +56,8 @@ def _table(language: Language) -> table.Panel:
     say = language.say
     about = (
         "The 100 users that were charged most in this period, deleted ones too. Used ever: less "
-        "refunds, as the gateway counts it. Failed: attempts of every category."
+        "refunds, as the gateway counts it. Failed: attempts of every category. Last use: of any "
+        "API key of the user."
     )
     card = Card(say("Users"), say(about), width=24, height=12, unit="short")
     self_link = style.linked(say("Show only this"), link(NAME, language, user="${__value.raw}"))
@@ -72,6 +73,7 @@ def _table(language: Language) -> table.Panel:
         Column(say("Failed"), USERS.of_listed(growth(USER_ERRORS, RANGE, _BY, USERS.chosen))),
         Column(say("Used ever"), USERS.of_listed(measures.money(_USED)), MONEY),
         Column(say("Remaining"), USERS.of_listed(measures.money(_LEFT)), MONEY),
+        Column(say("Last use"), USERS.of_listed(f"{_last_use()} * 1000"), "dateTimeFromNow"),
     ]
     return comparison(card, keys, values, sort=say("Cost"))
 
@@ -79,7 +81,7 @@ def _table(language: Language) -> table.Panel:
 def _run_out(say: Say) -> table.Panel:
     about = "The 15 users whose quota will be used up first at the pace of this period."
     nothing = say("No user is charged")
-    card = Card(say("Run out first"), say(about), width=12, height=11, unit="s", nothing=nothing)
+    card = Card(say("Run out first"), say(about), width=8, height=11, unit="s", nothing=nothing)
     first = f"bottomk(15, {measures.lasts(_LEFT, growth(USER_QUOTA, RANGE, _BY))})"
     values = [
         Column(say("Runs out in"), named(f"({first})", USER), "s",
@@ -92,7 +94,7 @@ def _run_out(say: Say) -> table.Panel:
 def _low(say: Say) -> table.Panel:
     about = "The 15 users that have least of their quota left, below 20 %."
     nothing = say("Every user has 20 % or more left")
-    card = Card(say("Low quota"), say(about), width=12, height=11, unit="percentunit",
+    card = Card(say("Low quota"), say(about), width=8, height=11, unit="percentunit",
                 nothing=nothing)  # fmt: skip
     low = f"bottomk(15, ({_LEFT} / ({_LEFT} + {_USED} > 0)) < 0.2)"
     values = [
@@ -100,6 +102,26 @@ def _low(say: Say) -> table.Panel:
                [*style.cell(BAD, (0.05, WARNING)), DynamicConfigValue("decimals", 1)]),
     ]  # fmt: skip
     return comparison(card, _names(say), values)
+
+
+def _unused(say: Say) -> table.Panel:
+    about = (
+        "The 15 users with quota left who used none of their API keys for longest, from 30 days on."
+    )
+    nothing = say("Every user with quota left was active within 30 days")
+    card = Card(say("Unused for long"), say(about), width=8, height=11, unit="s", nothing=nothing)
+    unused = f"(time() - {_last_use()}) > 30 * 86400 and {_LEFT} > 0"
+    longest = named(promql.largest(15, unused), USER)
+    values = [Column(say("Not used for"), longest, "s", [DynamicConfigValue("decimals", 0)])]
+    return comparison(card, _names(say), values)
+
+
+def _last_use() -> str:
+    """Give when each user last used one of its API keys, in unix seconds."""
+    used = f"({gauge('newapi_api_key_last_used_timestamp_seconds', ('api_key_id',))} > 0)"
+    owner = f"max by (api_key_id, user_id) ({API_KEY.info})"
+    owned = f"topk by (api_key_id) (1, {owner})"
+    return f"max by (user_id) ({used} * on (api_key_id) group_left (user_id) {owned})"
 
 
 def _names(say: Say) -> list[Column]:

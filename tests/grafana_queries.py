@@ -87,8 +87,8 @@ def fill(sql: str, begin: int, end: int, /, **variables: str) -> str:
     (public/app/features/templating/formatVariableValue.ts, formatRegistry of @grafana/scenes).
     """
     moments = {"from": str(begin), "to": str(end)}
-    first = {"page_time": "9999999999", "page_id": "9223372036854775807", "row": "0", "part": ""}
-    values = {**first, "key_name": "", "money": "0.000002", **variables}
+    newest = {"page_time": "9999999999", "page_type": "9", "page_id": "9223372036854775807"}
+    values = {**newest, "row": "0", "part": "", "key_name": "", "money": "0.000002", **variables}
 
     def encoded(found: re.Match[str]) -> str:
         return quote(values.get(found[1], ".*"), safe="-_.~")

@@ -124,6 +124,9 @@ def _spenders() -> Iterator[Series]:
         key, user = {"api_key_id": str(number)}, {"user_id": str(number)}
         yield Series("newapi_api_key_quota_total", key, number * 1000)
         yield Series("newapi_user_quota_total", user, number * 1000)
+        yield Series("newapi_api_key_remaining_quota", key, start=number * 100_000)
+        yield Series("newapi_api_key_status", {**key, "status": "enabled"}, start=1)
+        yield Series("newapi_api_key_unlimited", key, start=float(number == KEYS))
         names = {"name": f"key {number}", "user_id": str(number), "username": f"user {number}"}
         yield Series("newapi_api_key_info", {**key, **names, "group": "default"}, start=1)
         yield Series(
@@ -157,6 +160,7 @@ def _inventory() -> Iterator[Series]:
 def _channel_info(channel: dict[str, str]) -> Iterator[Series]:
     rest = {"provider": "openai", "group": "default", "tag": ""}
     name = f"channel {channel['channel_id']}"
+    yield Series("newapi_channel_balance_usd", channel, start=float(channel["channel_id"]) ** 2)
     if channel["channel_id"] != RENAMED_CHANNEL:
         yield Series("newapi_channel_info", {**channel, "name": name, **rest}, start=1)
         return

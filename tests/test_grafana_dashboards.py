@@ -80,8 +80,9 @@ def test_frame(model: dict[str, Any]) -> None:
     name, language = model["uid"].removeprefix("newapi-").rsplit("-", 1)
     other = {"en": "zh", "zh": "en"}[language]
     assert to_language["url"] == f"/d/newapi-{name}-{other}"
-    assert to_others["keepTime"]
-    assert to_language["keepTime"]
+    for link in (to_others, to_language):
+        assert link["keepTime"]
+        assert link["includeVars"]
 
 
 @each
@@ -127,7 +128,7 @@ def test_money_takes_its_unit_from_the_gateway(model: dict[str, Any]) -> None:
         text = json.dumps([target.get("expr", target.get("rawSql")) for target in panel["targets"]
                            if target["refId"] != "currency"])  # fmt: skip
         spends = "newapi_quota_per_usd" in text or "${money:" in text
-        in_time = panel["title"] in {"Lasts", "Run out first", "最先用完"}
+        in_time = panel["title"] in {"Balances that end first", "余额最先用完的渠道"}
         assert asks == bool(configured) == (whole or (spends and not in_time)), panel["title"]
 
 
@@ -154,6 +155,7 @@ def test_links_lead_to_dashboards_that_exist(model: dict[str, Any]) -> None:
     for uid, rest in re.findall(r"/d/([\w-]+)([^\"]*)", json.dumps(model, ensure_ascii=False)):
         assert uid in uids
         assert uid.endswith(model["uid"][-3:]) or rest == ""
+        assert rest == "" or rest.startswith("?${__url_time_range}&${datasource:queryparam}")
         names = {variable["name"] for variable in uids[uid]["templating"]["list"]}
         assert set(re.findall(r"&var-(\w+)=", rest)) <= names
 
@@ -172,6 +174,33 @@ def test_both_languages_ask_the_same(name: str) -> None:
     english, chinese = MODELS["en", name], MODELS["zh", name]
     assert [q[1:] for q in queries(english)] == [q[1:] for q in queries(chinese)]
     assert list(statements(english).values()) == list(statements(chinese).values())
+
+
+@by_name
+def test_both_languages_look_the_same(name: str) -> None:
+    """They differ in texts alone, each of them translated, and in where links lead."""
+    different = list(_different(MODELS["en", name], MODELS["zh", name]))
+    assert not different
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_colour_means_the_same_everywhere(language: str) -> None:
+    shades: dict[str, set[str]] = {}
+    for name in NAMES:
+        for panel in panels(MODELS[language, name]):
+            for text, shade in _colours(panel):
+                shades.setdefault(text, set()).add(shade)
+    assert shades
+    assert not {text: found for text, found in shades.items() if len(found) > 1}
+
+
+@each
+def test_no_table_scrolls_sideways(model: dict[str, Any]) -> None:
+    """On a screen of 1440 pixels."""
+    for panel in panels(model):
+        if panel["type"] == "table":
+            needed = sum(_widths(panel))
+            assert needed <= _inside(panel["gridPos"]["w"]), (panel["title"], needed)
 
 
 def test_every_text_is_translated() -> None:
@@ -224,6 +253,78 @@ def _texts(model: dict[str, Any]) -> Iterator[str]:
             yield from names.values()
         for override in panel["fieldConfig"]["overrides"]:
             yield from _override_texts(override["properties"])
+
+
+def _different(english: Any, chinese: Any, path: str = "") -> Iterator[str]:
+    """Where they differ by more than a translation."""
+    if isinstance(english, dict) and isinstance(chinese, dict):
+        if english.keys() != chinese.keys():
+            yield path
+        for key in english.keys() & chinese.keys():
+            yield from _different(english[key], chinese[key], f"{path}/{key}")
+    elif isinstance(english, list) and isinstance(chinese, list):
+        if len(english) != len(chinese):
+            yield path
+        for index, (one, other) in enumerate(zip(english, chinese, strict=False)):
+            yield from _different(one, other, f"{path}/{index}")
+    elif isinstance(english, str) and isinstance(chinese, str):
+        grafanas_own = english == chinese == "All" and path.endswith("/current/text")
+        if _in_chinese(english) != chinese and not grafanas_own:
+            yield f"{path}: {english!r}, {chinese!r}"
+    elif english != chinese:
+        yield path
+
+
+def _in_chinese(text: str) -> str:
+    """A string of an English dashboard as the Chinese one must have it."""
+    if text in CHINESE:
+        return CHINESE[text]
+    if text == "中文":
+        return "English"
+    if text.endswith("-zh") and text.startswith("/d/"):
+        return text.removesuffix("zh") + "en"
+    text = re.sub(r"(newapi-[\w-]+-)en\b", r"\1zh", text)
+    text = re.sub(r'(__data\.fields\[")([^"]+)', lambda m: m[1] + CHINESE.get(m[2], m[2]), text)
+    # The options of a custom variable.
+    return re.sub(r"(^|,)([^,:]+) : ", lambda m: f"{m[1]}{CHINESE.get(m[2], m[2])} : ", text)
+
+
+def _colours(panel: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What has a colour of its own: (series or word, colour)."""
+    mappings = list(panel["fieldConfig"]["defaults"].get("mappings", []))
+    for override in panel["fieldConfig"]["overrides"]:
+        for item in override["properties"]:
+            if item["id"] == "mappings":
+                mappings += item["value"]
+            if item["id"] == "color" and item["value"]["mode"] == "fixed":
+                yield override["matcher"]["options"], item["value"]["fixedColor"]
+    for mapping in mappings:
+        for shown in mapping["options"].values():
+            yield shown["text"], shown["color"]
+
+
+def _widths(panel: dict[str, Any]) -> Iterator[int]:
+    """The pixels of each column: as set, else of its header with the button of the filter."""
+    [shown] = [one["options"] for one in panel["transformations"] if one["id"] == "organize"]
+    names = shown["renameByName"].items()
+    titles = [title for source, title in names if source not in shown["excludeByName"]]
+    set_to = {
+        override["matcher"]["options"]: item["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for item in override["properties"]
+        if item["id"] == "custom.width"
+    }
+    narrowest = panel["fieldConfig"]["defaults"]["custom"]["minWidth"]
+    for title in titles:
+        header = 36 + sum(14 if char > "\u2e80" else 7 for char in title)
+        yield set_to.get(title) or max(header, narrowest)
+
+
+def _inside(columns: int) -> float:
+    """The pixels inside of a panel of so many of the 24 columns: 8 between two panels, and what
+    Grafana takes around them and around the page."""
+    page = 1440 - 2 * 16 - 8
+    return columns * (page - 23 * 8) / 24 + (columns - 1) * 8 - 2 * 9
 
 
 def _override_texts(properties: list[dict[str, Any]]) -> Iterator[str]:

@@ -180,8 +180,9 @@ def test_pages_follow_each_other(engine: Engine) -> None:
         seen += [row["id"] for row in page]
         last = page[-1]
         assert last["created_at"] * 1000 == last["at"]
-        place = {"page_time": str(last["created_at"]), "page_id": str(last["id"])}
-    order = ask(engine, "SELECT id FROM logs ORDER BY created_at DESC, id DESC")
+        below = {"page_time": "created_at", "page_type": "kind", "page_id": "id"}
+        place = {name: str(last[column]) for name, column in below.items()}
+    order = ask(engine, "SELECT id FROM logs ORDER BY created_at DESC, type DESC, id DESC")
     assert seen == [row["id"] for row in order]
 
 
@@ -230,11 +231,12 @@ def test_hostile_values_are_values(engine: Engine, variable: str, value: str) ->
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_hostile_places_and_ids(engine: Engine, value: str) -> None:
-    """What is no number is 0 or refused; MySQL and SQLite read what a text begins with."""
-    assert attempted(engine, LOGS["Rows found"], page_time=value) == []
-    # An id only tells rows of the same second apart.
+    """What is no number is 0, refused, or later than every row."""
     first = panel(engine, LOGS["Rows found"])
-    assert attempted(engine, LOGS["Rows found"], page_id=value) in (first, [])
+    assert attempted(engine, LOGS["Rows found"], page_time=value) in (first, [])
+    # An id only tells rows of the same second apart.
+    for variable in ("page_id", "page_type"):
+        assert attempted(engine, LOGS["Rows found"], **{variable: value}) in (first, [])
     assert {row["id"] for row in attempted(engine, LOGS["The whole row"], row=value)} <= {1}
     assert attempted(engine, ERRORS["Failures"], model=value) == []
     attempted(engine, LOGS["Found"], money=value)

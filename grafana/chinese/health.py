@@ -9,11 +9,11 @@ TEXTS = {
     "Status over time": "状态趋势",
     (
         "Success rate of each model from point to point: green from 95 %, amber from 80 %, red "
-        "below; empty where there was no traffic. Attempts that failed and were tried again "
+        "below, grey where there was no traffic. Attempts that failed and were tried again "
         "elsewhere count; what the caller did wrong and channel tests do not."
     ): (
         "各模型逐段的成功率：95 % 及以上为绿色，80 % 至 95 % 为黄色，低于 80 % 为红色，"
-        "没有流量则留空。失败后换渠道重试的尝试计入；调用方自身的错误和渠道测试不计入。"
+        "没有流量为灰色。失败后换渠道重试的尝试计入；调用方自身的错误和渠道测试不计入。"
     ),
     (
         "Success rate of each model over the last hours, whatever the range of the dashboard, and "
@@ -22,6 +22,8 @@ TEXTS = {
         "各模型最近几小时的成功率（与所选时间范围无关），以及可提供该模型的已启用渠道数。"
         "红色的 0 表示该模型已无渠道可用。"
     ),
+    "No traffic": "无流量",
+    "Unknown: no failure was ever logged. Errors says why": "未知：从未记录过失败，原因见“错误”页",
     "1 h": "1 小时",
     "6 h": "6 小时",
     "12 h": "12 小时",
@@ -124,6 +126,8 @@ TEXTS = {
     "The programs that Prometheus reads, and what the gateway is set to.": (
         "Prometheus 采集的各个程序，以及网关的相关选项。"
     ),
+    "Down": "已停止",
+    "Up": "运行中",
     "Address": "地址",
     "State": "状态",
     "Not available": "不可用的指标",

@@ -36,6 +36,18 @@ TEXTS = {
         "可用时长：按本周期的消耗速度，余额还能用多久。错误率：失败的尝试占全部尝试的比例，"
         "不含客户端类错误和渠道测试。均值与分位数只统计成功请求；少于 20 个请求时不显示 p95。"
     ),
+    "Balances that end first": "余额最先用完的渠道",
+    (
+        "The 15 channels whose balance ends first at the pace of this period. The gateway reads "
+        "balances only when told to: by hand, or by CHANNEL_UPDATE_FREQUENCY in its environment."
+    ): (
+        "按本周期的消耗速度，余额最先用完的 15 个渠道。网关不会自动更新余额：需手动刷新，"
+        "或设置环境变量 CHANNEL_UPDATE_FREQUENCY。"
+    ),
+    "No channel in use has a balance that the gateway knows": "正在使用的渠道都没有余额数据",
+    "Slowest models, p95": "最慢的模型，p95",
+    "API keys that run out first": "最先用完的密钥",
+    "What is slow, what runs out": "哪里慢、什么快用完",
     "Last test": "上次测试",
     "Balance": "余额",
     "Lasts": "可用时长",
@@ -113,12 +125,13 @@ TEXTS = {
         "本周期内 Token 用量最大的 10 个 API 密钥。"
     ),
     (
-        "The 100 API keys that were charged most in this period, deleted ones too. Remaining: "
-        "empty where the key has no limit. Failed: attempts of every category."
+        "The 100 API keys that were charged most in this period, deleted ones too. An unlimited "
+        "key ends with its user's quota. Failed: attempts of every category."
     ): (
-        "本周期内扣费最多的 100 个 API 密钥，包括已删除的。剩余额度：不限额度的密钥为空。"
+        "本周期内扣费最多的 100 个 API 密钥，包括已删除的。不限额度的密钥只受用户额度约束。"
         "失败：包含所有类别的失败尝试。"
     ),
+    "Unlimited": "不限",
     "Used ever": "累计已用",
     "Remaining": "剩余额度",
     "Last use": "最后使用",
@@ -158,11 +171,16 @@ TEXTS = {
     "The 10 users that used most tokens in this period.": "本周期内 Token 用量最大的 10 个用户。",
     (
         "The 100 users that were charged most in this period, deleted ones too. Used ever: less "
-        "refunds, as the gateway counts it. Failed: attempts of every category."
+        "refunds, as the gateway counts it. Failed: attempts of every category. Last use: of any "
+        "API key of the user."
     ): (
         "本周期内扣费最多的 100 个用户，包括已删除的。累计已用：已扣除退款，与网关的统计一致。"
-        "失败：包含所有类别的失败尝试。"
+        "失败：包含所有类别的失败尝试。最后使用：该用户任一密钥的最近一次使用。"
     ),
+    (
+        "The 15 users with quota left who used none of their API keys for longest, from 30 days on."
+    ): "仍有额度、但超过 30 天没有用过任何密钥且闲置最久的 15 个用户。",
+    "Every user with quota left was active within 30 days": "有剩余额度的用户 30 天内都使用过",
     "No user is charged": "没有用户产生消费",
     "The 15 users whose quota will be used up first at the pace of this period.": (
         "按本周期的消耗速度，最先用完额度的 15 个用户。"
