@@ -3,8 +3,8 @@
 
 # The interpreter that .venv/ is made with; empty: the first Python 3.11 or newer.
 PYTHON ?=
-# Test processes, and more arguments for pytest: make test PYTEST_ARGS='-k exactness -x'
-JOBS ?= 2
+# Test processes (most of a test is waiting, so more than processors), and more arguments for pytest: make test PYTEST_ARGS='-k exactness -x'
+JOBS ?= 3
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
