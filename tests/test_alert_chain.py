@@ -85,13 +85,16 @@ class Chain:
         return [str(message["text"]) for message in self.stack.telegram.messages()]
 
     def message(self, *parts: str) -> str:
-        """Wait for a message that holds these texts."""
+        """Wait for a message that holds these texts.
+
+        Prometheus tells an alert again after a minute: a restarted Alertmanager hears of it then.
+        """
 
         def found() -> str:
             return next((t for t in self.texts() if all(part in t for part in parts)), "")
 
         try:
-            return wait_until(found, 45)
+            return wait_until(found, 90)
         except TimeoutError:
             raise AssertionError(f"no message has {parts}: {self.texts()}") from None
 
