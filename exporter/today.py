@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from exporter.position import AHEAD
-from exporter.totals import Labels, Totals
+from exporter.totals import Labels, Totals, Uses
 from newapi.events import Event
 from newapi.rows import LogType
 
@@ -47,28 +47,28 @@ def fold(events: Iterable[Event], calendar: Calendar, now: float) -> Days:
 
     A gateway's node whose clock is ahead writes rows of tomorrow before midnight.
     """
-    begin = calendar.start(datetime.fromtimestamp(now, calendar.zone).date())
-    end = now + AHEAD
-    consume = LogType.CONSUME
-    uses: dict[tuple[date, str, Labels], list[int]] = {}
+    this = datetime.fromtimestamp(now, calendar.zone).date()
+    following = this + timedelta(days=1)
+    begin, change, end = calendar.start(this), calendar.start(following), now + AHEAD
+    consume, found = LogType.CONSUME, dict[date, Uses]()
     for event in events:
-        if event.type is not consume or not begin <= event.created_at < end:
-            continue
-        day, tokens, quota = (
-            calendar.day(event.created_at), event.prompt + event.completion, event.quota,
-        )  # fmt: skip
-        keys = ((event.channel_id, event.model), (event.api_key_id,), (event.user_id,))
-        for name, key in zip(METRICS, keys, strict=True):
-            use = uses.get((day, name, key))
-            if use is None:
-                uses[day, name, key] = [tokens, quota, 1]
-            else:
-                use[0] += tokens
-                use[1] += quota
-                use[2] += 1
-    days: Days = {}
-    for (day, name, key), use in uses.items():
-        totals = days.setdefault(day, Totals())
-        for measure, amount in zip(MEASURES, use, strict=True):
-            totals.add(name.format(measure), key, amount)
-    return days
+        if begin <= event.created_at < end and event.type is consume:
+            day = this if event.created_at < change else following
+            if day not in found:
+                found[day] = Uses()
+            found[day].add(event)
+    return {day: _totals(uses) for day, uses in found.items()}
+
+
+def _totals(uses: Uses) -> Totals:
+    totals = Totals()
+    by_labels: tuple[list[tuple[Labels, list[int]]], ...] = (
+        [((channel, model), use) for (channel, model, _), use in uses.models.items()],
+        [((api_key,), use) for api_key, use in uses.api_keys.items()],
+        [((user,), use) for user, use in uses.users.items()],
+    )
+    for name, found in zip(METRICS, by_labels, strict=True):
+        for labels, (number, prompt, completion, quota, _) in found:
+            for measure, amount in zip(MEASURES, (prompt + completion, quota, number), strict=True):
+                totals.add(name.format(measure), labels, amount)
+    return totals
