@@ -98,10 +98,13 @@ class Ledger:
         subjects = {("channel", event.channel_id) for event in events}
         subjects |= {("api_key", event.api_key_id) for event in events}
         subjects |= {("user", event.user_id) for event in events}
+        sums, delta = self._by_day(events, now), Totals()
+        for part in sums.values():
+            delta.merge(part)
         batch = _Batch(
-            counting.fold(events),
+            delta,
             windowing.fold(events, self._watched, now),
-            today.fold(events, self.calendar, now),
+            _days(sums),
             failures(events),
             entities=departed.used(self.entities, subjects, now),
         )
@@ -210,7 +213,7 @@ class Ledger:
         now = self._clock()
         batch = _Batch(
             cells=windowing.fold(events, windows, now),
-            days=today.fold(events, self.calendar, now) if days else {},
+            days=_days(self._by_day(events, now)) if days else {},
         )
         self._commit(Step(self.position), batch)
 
@@ -237,6 +240,10 @@ class Ledger:
             edges = {window.key: self._buckets.expire(window, now) for window in self._watched}
             self._days = {d: totals for d, totals in self._days.items() if d >= day}
         self._state.expire(edges, day)
+
+    def _by_day(self, events: Sequence[Event], now: float) -> dict[date | None, Totals]:
+        parts = today.split(events, self.calendar, now)
+        return {day: counting.fold(part) for day, part in parts.items()}
 
     def _commit(self, step: Step, batch: _Batch) -> None:
         now = self._clock()
@@ -301,6 +308,11 @@ class Ledger:
             series.add(series_of(metric, labels))
         self._catalogue.remove(series)
         self._hold.release(series)
+
+
+def _days(sums: Mapping[date | None, Totals]) -> today.Days:
+    """Give what sums by day add to those since midnight."""
+    return {day: today.of(totals) for day, totals in sums.items() if day is not None}
 
 
 def _added(known: Totals | None, delta: Totals) -> dict[str, dict[Labels, int]]:

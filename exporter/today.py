@@ -5,9 +5,8 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from exporter.position import AHEAD
-from exporter.totals import Labels, Totals, Uses
+from exporter.totals import Totals
 from newapi.events import Event
-from newapi.rows import LogType
 
 Days = dict[date, Totals]
 
@@ -42,33 +41,37 @@ class Calendar:
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()
 
 
-def fold(events: Iterable[Event], calendar: Calendar, now: float) -> Days:
-    """Sum up completed requests of today and later by day; what came before counts no more.
+def split(
+    events: Iterable[Event], calendar: Calendar, now: float
+) -> dict[date | None, list[Event]]:
+    """Part events by day, today and later; those of the past, which count no more, are of None.
 
     A gateway's node whose clock is ahead writes rows of tomorrow before midnight.
     """
-    this = datetime.fromtimestamp(now, calendar.zone).date()
-    following = this + timedelta(days=1)
-    begin, change, end = calendar.start(this), calendar.start(following), now + AHEAD
-    consume, found = LogType.CONSUME, dict[date, Uses]()
+    today = datetime.fromtimestamp(now, calendar.zone).date()
+    tomorrow = today + timedelta(days=1)
+    begin, change, end = calendar.start(today), calendar.start(tomorrow), now + AHEAD
+    parts: dict[date | None, list[Event]] = {None: [], today: [], tomorrow: []}
     for event in events:
-        if begin <= event.created_at < end and event.type is consume:
-            day = this if event.created_at < change else following
-            if day not in found:
-                found[day] = Uses()
-            found[day].add(event)
-    return {day: _totals(uses) for day, uses in found.items()}
+        if begin <= event.created_at < end:
+            parts[today if event.created_at < change else tomorrow].append(event)
+        else:
+            parts[None].append(event)
+    return {day: part for day, part in parts.items() if part}
 
 
-def _totals(uses: Uses) -> Totals:
-    totals = Totals()
-    by_labels: tuple[list[tuple[Labels, list[int]]], ...] = (
-        [((channel, model), use) for (channel, model, _), use in uses.models.items()],
-        [((api_key,), use) for api_key, use in uses.api_keys.items()],
-        [((user,), use) for user, use in uses.users.items()],
-    )
-    for name, found in zip(METRICS, by_labels, strict=True):
-        for labels, (number, prompt, completion, quota, _) in found:
-            for measure, amount in zip(MEASURES, (prompt + completion, quota, number), strict=True):
-                totals.add(name.format(measure), labels, amount)
-    return totals
+def of(totals: Totals) -> Totals:
+    """Give what a day's sums add to those since midnight."""
+    found = Totals()
+    for metric, (name, labels) in _SOURCES.items():
+        for values, amount in totals.sums.get(metric, {}).items():
+            found.add(name, values[:labels], amount)
+    return found
+
+
+_SOURCES = {
+    f"newapi_{of}{measure}_total": (template.format(measure), len(labels))
+    for (template, labels), of in zip(METRICS.items(), ("", "api_key_", "user_"), strict=True)
+    for measure in MEASURES
+}
+"""The sums that they come from, by metric: the name since midnight, and its number of labels."""

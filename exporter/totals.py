@@ -44,7 +44,7 @@ class Totals:
 
 def fold(events: Iterable[Event]) -> Totals:
     """Sum events up."""
-    totals, uses, streams = Totals(), Uses(), _Streams()
+    totals, uses, streams = Totals(), _Uses(), _Streams()
     for event in events:
         for reason in event.adjusted:
             totals.add("newapi_rows_adjusted_total", (reason,), 1)
@@ -61,7 +61,7 @@ def fold(events: Iterable[Event]) -> Totals:
     return totals
 
 
-class Uses:
+class _Uses:
     """What completed requests used, by what they share: so each sum is touched once a page."""
 
     def __init__(self) -> None:
@@ -71,14 +71,12 @@ class Uses:
         """Number, prompt, completion, quota, cached."""
 
     def add(self, event: Event) -> None:
-        """Add a completed request."""
         amounts = event.prompt, event.completion, event.quota, event.cached
         _use(self.models, (event.channel_id, event.model, event.source), *amounts)
         _use(self.api_keys, event.api_key_id, *amounts)
         _use(self.users, event.user_id, *amounts)
 
     def into(self, totals: Totals) -> None:
-        """Add them to totals."""
         add = totals.add
         for (channel, model, source), use in self.models.items():
             number, prompt, completion, quota, cached = use

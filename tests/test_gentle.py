@@ -342,7 +342,9 @@ def _assert_short(waits: list[int], at_least: int) -> None:
     """Hold that commits which found the file locked waited once; where there are many, one in ten,
     else at most half, may meet a machine that gives the exporter no time just then."""
     assert len(waits) >= at_least
-    assert waits[len(waits) * 9 // 10 if len(waits) > 20 else (len(waits) - 1) // 2] == 1, Counter(waits)
+    assert waits[len(waits) * 9 // 10 if len(waits) > 20 else (len(waits) - 1) // 2] == 1, Counter(
+        waits
+    )
 
 
 def _window_is_complete(exporter: Exporter) -> bool:
