@@ -1,5 +1,6 @@
 """Rows a second at which a log table is read to its end, and what else could read it so fast."""
 
+import gc
 import json
 import os
 import resource
@@ -24,6 +25,7 @@ from exporter.fill import Filler
 from exporter.ledger import Ledger
 from exporter.poll import Poller
 from exporter.position import Position
+from exporter.serve import COLLECT_EVERY
 from exporter.state import State
 from exporter.status import Status
 from newapi.database import Database
@@ -48,6 +50,7 @@ GROUPED = (
 
 def exporter(url: URL) -> int:
     """Count all rows as the exporter does; gives the number of them."""
+    gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])
     with tempfile.TemporaryDirectory() as folder:
         database, state, status = Database(url), State(Path(folder)), Status()
         ledger = Ledger(state, ZoneInfo("UTC"), 20, 20_000, time.time)

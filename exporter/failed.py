@@ -28,8 +28,9 @@ class Failure:
 def failures(events: Iterable[Event]) -> dict[str, Failure]:
     """Give the last failure of each request among these events; channel tests are none."""
     found: dict[str, Failure] = {}
+    error = LogType.ERROR
     for event in events:
-        if event.type is LogType.ERROR and event.request_id and event.source is not Source.TEST:
+        if event.type is error and event.request_id and event.source is not Source.TEST:
             last = found.get(event.request_id)
             if last is None or last.created_at <= event.created_at:
                 found[event.request_id] = Failure(event.request_id, event.model, event.created_at)

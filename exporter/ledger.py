@@ -3,36 +3,23 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from exporter import departed, today
-from exporter import totals as counting
-from exporter import windows as windowing
+from exporter import batch, departed, today
+from exporter.batch import Batch
+from exporter.changes import Changes
 from exporter.departed import Entity, Subject
-from exporter.failed import Failure, failures
+from exporter.failed import Failure
 from exporter.position import Gaps, Position, Step
 from exporter.series import Catalogue, Hold, Series, series_of
-from exporter.state import Changes, State
+from exporter.state import State
 from exporter.totals import Labels, Totals
-from exporter.windows import Buckets, Cell, Use, Window
+from exporter.windows import Buckets, Use, Window
 from newapi.events import Event
 
 FAILED = "newapi_failed_requests_total"
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """What a number of events adds."""
-
-    delta: Totals = field(default_factory=Totals)
-    cells: Mapping[Cell, int] = field(default_factory=dict)
-    days: today.Days = field(default_factory=dict)
-    failures: Mapping[str, Failure] = field(default_factory=dict)
-    settled: Sequence[Failure] = ()
-    entities: Mapping[Subject, Entity | None] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ledger:
@@ -83,7 +70,7 @@ class Ledger:
             StateError: it cannot be saved.
         """
         now = self._clock()
-        self._commit(Step(position), _Batch(notes={"counting_since": repr(now)}))
+        self._commit(Step(position), Batch(notes={"counting_since": repr(now)}))
         self.counting_since = now
 
     def count(self, events: Sequence[Event], step: Step) -> None:
@@ -95,17 +82,9 @@ class Ledger:
         if not events and step == Step(self.position):
             return
         now = self._clock()
-        subjects = {("channel", event.channel_id) for event in events}
-        subjects |= {("api_key", event.api_key_id) for event in events}
-        subjects |= {("user", event.user_id) for event in events}
-        batch = _Batch(
-            counting.fold(events),
-            windowing.fold(events, self._watched, now),
-            today.fold(events, self.calendar, now),
-            failures(events),
-            entities=departed.used(self.entities, subjects, now),
-        )
-        self._commit(step, batch)
+        found = batch.of(events, self.calendar, self._watched, now)
+        used = departed.used(self.entities, batch.subjects(events), now)
+        self._commit(step, replace(found, entities=used))
 
     def settle(self, due: Sequence[Failure], succeeded: set[str]) -> None:
         """Count those of the due failures whose request did not succeed after all.
@@ -117,7 +96,7 @@ class Ledger:
         for failure in due:
             if failure.request_id not in succeeded:
                 delta.add(FAILED, (failure.model,), 1)
-        self._commit(Step(self.position), _Batch(delta, settled=due))
+        self._commit(Step(self.position), Batch(delta, settled=due))
 
     def pending(self) -> list[Failure]:
         """Give the failures that are yet to be settled."""
@@ -131,7 +110,7 @@ class Ledger:
         """
         changed = departed.compare(self.entities, existing, self._clock())
         if changed and self.counting_since is not None:
-            self._commit(Step(self.position), _Batch(entities=changed))
+            self._commit(Step(self.position), Batch(entities=changed))
 
     def exposed(self) -> None:
         """Note that the numbers can be seen from now on."""
@@ -208,11 +187,9 @@ class Ledger:
             StateError: it cannot be saved.
         """
         now = self._clock()
-        batch = _Batch(
-            cells=windowing.fold(events, windows, now),
-            days=today.fold(events, self.calendar, now) if days else {},
-        )
-        self._commit(Step(self.position), batch)
+        found = batch.of(events, self.calendar, windows, now)
+        past = Batch(cells=found.cells, days=found.days if days else {})
+        self._commit(Step(self.position), past)
 
     def note(self, notes: Mapping[str, str]) -> None:
         """Keep further values by name.
@@ -220,7 +197,7 @@ class Ledger:
         Raises:
             StateError: it cannot be saved.
         """
-        self._commit(Step(self.position), _Batch(notes=notes))
+        self._commit(Step(self.position), Batch(notes=notes))
 
     def noted(self, key: str) -> str | None:
         """Give a further value of the state by name."""
@@ -238,12 +215,12 @@ class Ledger:
             self._days = {d: totals for d, totals in self._days.items() if d >= day}
         self._state.expire(edges, day)
 
-    def _commit(self, step: Step, batch: _Batch) -> None:
+    def _commit(self, step: Step, added: Batch) -> None:
         now = self._clock()
-        delta, folded = self._catalogue.admit(batch.delta)
+        delta, folded = self._catalogue.admit(added.delta)
         new = self._catalogue.new(delta)
         held = new if self._hold.seconds > 0 else set()
-        gone = [subject for subject, entity in batch.entities.items() if entity is None]
+        gone = [subject for subject, entity in added.entities.items() if entity is None]
         dropped = self._of(gone)
         self._state.save(
             Changes(
@@ -252,12 +229,12 @@ class Ledger:
                 held=held,
                 released={series_of(*sum_key) for sum_key in dropped},
                 dropped=dropped,
-                cells={c: self._buckets.get(c) + n for c, n in batch.cells.items()},
-                days={d: _added(self._days.get(d), totals) for d, totals in batch.days.items()},
-                failures=batch.failures.values(),
-                settled=batch.settled,
-                entities=batch.entities,
-                notes=batch.notes,
+                cells={c: self._buckets.get(c) + n for c, n in added.cells.items()},
+                days={d: _added(self._days.get(d), totals) for d, totals in added.days.items()},
+                failures=added.failures.values(),
+                settled=added.settled,
+                entities=added.entities,
+                notes=added.notes,
             )
         )
         with self._lock:
@@ -265,13 +242,13 @@ class Ledger:
             self._drop(dropped)
             self._catalogue.add(new)
             self._hold.begin(held, now)
-            self._buckets.merge(batch.cells)
-            for day, totals in batch.days.items():
+            self._buckets.merge(added.cells)
+            for day, totals in added.days.items():
                 self._days.setdefault(day, Totals()).merge(totals)
-            self._failures |= batch.failures
-            for failure in batch.settled:
+            self._failures |= added.failures
+            for failure in added.settled:
                 self._failures.pop(failure.request_id, None)
-            self._note(batch.entities)
+            self._note(added.entities)
             self.folded.update(folded)
             self.position = step.position
             self.gaps.apply(step)

@@ -102,7 +102,8 @@ def advance(position: Position, rows: Sequence[LogRow], now: float) -> Step:
     """Go on past rows that were read above last_id, in order of id, at unix time `now`."""
     gaps = []
     previous = position.last_id
-    for row in rows:
+    complete = rows and rows[-1].id - previous == len(rows)
+    for row in () if complete else rows:
         if row.id > previous + 1:
             old = now - time_of(row) > OLD
             gaps.append(Gap(previous + 1, row.id - 1, now, LOOKS[-2] if old else 0.0))

@@ -5,9 +5,8 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from exporter.position import AHEAD
-from exporter.totals import Labels, Totals
+from exporter.totals import Totals
 from newapi.events import Event
-from newapi.rows import LogType
 
 Days = dict[date, Totals]
 
@@ -42,33 +41,37 @@ class Calendar:
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()
 
 
-def fold(events: Iterable[Event], calendar: Calendar, now: float) -> Days:
-    """Sum up completed requests of today and later by day; what came before counts no more.
+def split(
+    events: Iterable[Event], calendar: Calendar, now: float
+) -> dict[date | None, list[Event]]:
+    """Part events by day, today and later; those of the past, which count no more, are of None.
 
     A gateway's node whose clock is ahead writes rows of tomorrow before midnight.
     """
-    begin = calendar.start(datetime.fromtimestamp(now, calendar.zone).date())
-    end = now + AHEAD
-    consume = LogType.CONSUME
-    uses: dict[tuple[date, str, Labels], list[int]] = {}
+    today = datetime.fromtimestamp(now, calendar.zone).date()
+    tomorrow = today + timedelta(days=1)
+    begin, change, end = calendar.start(today), calendar.start(tomorrow), now + AHEAD
+    parts: dict[date | None, list[Event]] = {None: [], today: [], tomorrow: []}
     for event in events:
-        if event.type is not consume or not begin <= event.created_at < end:
-            continue
-        day, tokens, quota = (
-            calendar.day(event.created_at), event.prompt + event.completion, event.quota,
-        )  # fmt: skip
-        keys = ((event.channel_id, event.model), (event.api_key_id,), (event.user_id,))
-        for name, key in zip(METRICS, keys, strict=True):
-            use = uses.get((day, name, key))
-            if use is None:
-                uses[day, name, key] = [tokens, quota, 1]
-            else:
-                use[0] += tokens
-                use[1] += quota
-                use[2] += 1
-    days: Days = {}
-    for (day, name, key), use in uses.items():
-        totals = days.setdefault(day, Totals())
-        for measure, amount in zip(MEASURES, use, strict=True):
-            totals.add(name.format(measure), key, amount)
-    return days
+        if begin <= event.created_at < end:
+            parts[today if event.created_at < change else tomorrow].append(event)
+        else:
+            parts[None].append(event)
+    return {day: part for day, part in parts.items() if part}
+
+
+def of(totals: Totals) -> Totals:
+    """Give what a day's sums add to those since midnight."""
+    found = Totals()
+    for metric, (name, labels) in _SOURCES.items():
+        for values, amount in totals.sums.get(metric, {}).items():
+            found.add(name, values[:labels], amount)
+    return found
+
+
+_SOURCES = {
+    f"newapi_{of}{measure}_total": (template.format(measure), len(labels))
+    for (template, labels), of in zip(METRICS.items(), ("", "api_key_", "user_"), strict=True)
+    for measure in MEASURES
+}
+"""The sums that they come from, by metric: the name since midnight, and its number of labels."""

@@ -19,7 +19,6 @@ FIRST_TOKEN_BOUNDS = (250, 500, *(s * 1000 for s in (1, 2, 3, 5, 8, 13, 20, 30, 
 
 # Bound once: to look up a member of an enum takes longer than to add a number.
 _CONSUME, _ERROR, _TEST = LogType.CONSUME, LogType.ERROR, Source.TEST
-_Key = TypeVar("_Key", int, tuple[int, str, Source])
 
 
 class Totals:
@@ -45,52 +44,39 @@ class Totals:
 
 def fold(events: Iterable[Event]) -> Totals:
     """Sum events up."""
-    totals, requests = Totals(), _Requests()
+    totals, uses, streams = Totals(), _Uses(), _Streams()
     for event in events:
         for reason in event.adjusted:
             totals.add("newapi_rows_adjusted_total", (reason,), 1)
         if event.type is _CONSUME:
-            requests.add(event)
+            uses.add(event)
+            streams.add(event)
         elif event.type is _ERROR:
             _error(totals, event)
         else:
             labels = (event.channel_id, event.model)
             totals.add("newapi_quota_refunded_total", labels, event.quota)
-    requests.into(totals)
+    uses.into(totals)
+    streams.into(totals)
     return totals
 
 
-class _Requests:
-    """Completed requests of a page, added up by what they share before each sum is touched."""
+class _Uses:
+    """What completed requests used, by what they share: so each sum is touched once a page."""
 
     def __init__(self) -> None:
         self.models: dict[tuple[int, str, Source], list[int]] = {}
         self.api_keys: dict[int, list[int]] = {}
         self.users: dict[int, list[int]] = {}
         """Number, prompt, completion, quota, cached."""
-        self.broken: dict[Labels, int] = {}
-        self.durations: dict[tuple[int, str, int], int] = {}
-        self.first_tokens: dict[tuple[int, str, int], int] = {}
-        """Numbers by milliseconds."""
 
     def add(self, event: Event) -> None:
-        channel, model, source = event.channel_id, event.model, event.source
         amounts = event.prompt, event.completion, event.quota, event.cached
-        _use(self.models, (channel, model, source), *amounts)
+        _use(self.models, (event.channel_id, event.model, event.source), *amounts)
         _use(self.api_keys, event.api_key_id, *amounts)
         _use(self.users, event.user_id, *amounts)
-        if event.broken:
-            labels = (channel, model, event.broken)
-            self.broken[labels] = self.broken.get(labels, 0) + 1
-        if source is not _TEST:
-            took = (channel, model, event.duration_ms)
-            self.durations[took] = self.durations.get(took, 0) + 1
-            if event.first_token_ms:
-                took = (channel, model, event.first_token_ms)
-                self.first_tokens[took] = self.first_tokens.get(took, 0) + 1
 
     def into(self, totals: Totals) -> None:
-        """Add them to totals."""
         add = totals.add
         for (channel, model, source), use in self.models.items():
             number, prompt, completion, quota, cached = use
@@ -105,12 +91,9 @@ class _Requests:
                 add(f"newapi_{name}_tokens_total", (who, "prompt"), prompt)
                 add(f"newapi_{name}_tokens_total", (who, "completion"), completion)
                 add(f"newapi_{name}_quota_total", (who,), quota)
-        for labels, number in self.broken.items():
-            add("newapi_broken_streams_total", labels, number)
-        _observe(totals, "newapi_request_duration_seconds", self.durations, DURATION_BOUNDS)
-        _observe(
-            totals, "newapi_time_to_first_token_seconds", self.first_tokens, FIRST_TOKEN_BOUNDS
-        )
+
+
+_Key = TypeVar("_Key", int, tuple[int, str, Source])
 
 
 def _use(
@@ -125,6 +108,36 @@ def _use(
     use[2] += completion
     use[3] += quota
     use[4] += cached
+
+
+class _Streams:
+    """How long completed requests took and how they ended, by what they share."""
+
+    def __init__(self) -> None:
+        self.broken: dict[Labels, int] = {}
+        self.durations: dict[tuple[int, str, int], int] = {}
+        self.first_tokens: dict[tuple[int, str, int], int] = {}
+        """Numbers by milliseconds."""
+
+    def add(self, event: Event) -> None:
+        channel, model = event.channel_id, event.model
+        if event.broken:
+            labels = (channel, model, event.broken)
+            self.broken[labels] = self.broken.get(labels, 0) + 1
+        if event.source is not _TEST:
+            took = (channel, model, event.duration_ms)
+            self.durations[took] = self.durations.get(took, 0) + 1
+            if event.first_token_ms:
+                took = (channel, model, event.first_token_ms)
+                self.first_tokens[took] = self.first_tokens.get(took, 0) + 1
+
+    def into(self, totals: Totals) -> None:
+        for labels, number in self.broken.items():
+            totals.add("newapi_broken_streams_total", labels, number)
+        _observe(totals, "newapi_request_duration_seconds", self.durations, DURATION_BOUNDS)
+        _observe(
+            totals, "newapi_time_to_first_token_seconds", self.first_tokens, FIRST_TOKEN_BOUNDS
+        )
 
 
 def _error(totals: Totals, event: Event) -> None:

@@ -1,10 +1,21 @@
 """What a log row says, read once and tolerantly: whole numbers, closed label values, no SQL."""
 
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from newapi.errors import Category, category
-from newapi.rows import INT64, LogRow, LogType, Source, UnreadableError, details, integer, source
+from newapi.rows import (
+    INT64,
+    NO_DETAILS,
+    Details,
+    LogRow,
+    LogType,
+    Source,
+    UnreadableError,
+    details,
+    integer,
+    source,
+)
 from newapi.schema import Flavour
 
 LONGEST_MODEL = 128
@@ -18,7 +29,8 @@ CHUNK_ERROR = "chunk_error"
 
 # Bound once: to look up a member of an enum takes longer than most of what is done with a row.
 _KINDS = {kind.value: kind for kind in LogType}
-_CONSUME, _ERROR = LogType.CONSUME, LogType.ERROR
+_CONSUME, _ERROR, _NEW_API = LogType.CONSUME, LogType.ERROR, Flavour.NEW_API
+_INT64_MIN = -INT64
 
 
 class Event(NamedTuple):
@@ -49,81 +61,98 @@ class Event(NamedTuple):
     """A reason for each value that could not be counted as it stood."""
 
 
-class _Reader:
-    """Reads the values of one row and notes what had to be adjusted."""
-
-    def __init__(self) -> None:
-        self.adjusted: list[str] = []
-
-    def amount(self, value: object) -> int:
-        """Give max(value, 0)."""
-        if type(value) is int and 0 <= value < INT64:
-            return value
-        number = self.whole(value)
-        if number < 0:
-            self.adjusted.append("negative")
-            return 0
-        return number
-
-    def whole(self, value: object) -> int:
-        try:
-            return integer(value)
-        except UnreadableError:
-            self.adjusted.append("unreadable")
-            return 0
-
-    def details(self, other: object) -> dict[str, Any]:
-        try:
-            return details(other)
-        except UnreadableError:
-            self.adjusted.append("unreadable")
-            return {}
-
-    def model(self, name: object) -> str:
-        text = name if isinstance(name, str) else "" if name is None else str(name)
-        if len(text) > LONGEST_MODEL:
-            self.adjusted.append("absurd")
-            digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-            return f"{text[:LONGEST_MODEL]}{digest}"
-        return text
-
-
 def read_event(row: LogRow, flavour: Flavour) -> Event | None:
     """Read a log row; None where it records no request, failed attempt or refund.
 
     A value that is no number counts as 0 and a negative one too; `adjusted` says so.
     """
-    kind = _KINDS.get(row.type)
+    (
+        _, created_at, kind_id, channel_id, model, user_id, api_key_id, token_name,
+        quota, prompt, completion, duration, is_stream, request_id, other,
+    ) = row  # fmt: skip
+    kind = _KINDS.get(kind_id)
     if kind is None or (kind is _ERROR and _is_one_api_test(row, flavour)):
         return None
-    reader = _Reader()
-    api_key_id = reader.whole(row.token_id)
-    other = reader.details(row.other)
-    duration = reader.amount(row.duration) * (1000 if flavour is Flavour.NEW_API else 1)
-    first_token, broken = 0, ""
-    if kind is _CONSUME and other:
-        if row.is_stream:
-            first_token = _first_token(reader, other.get("frt"))
-        broken = _broken(other.get("stream_status"))
+    adjusted: list[str] = []
+    # Nearly every row is as it should be: it is worth a look before each value is taken by itself.
+    if not (
+        type(created_at) is type(channel_id) is type(user_id) is type(api_key_id) is int
+        and min(created_at, channel_id, user_id, api_key_id) >= _INT64_MIN
+        and max(created_at, channel_id, user_id, api_key_id) < INT64
+    ):
+        ids = (created_at, channel_id, user_id, api_key_id)
+        created_at, channel_id, user_id, api_key_id = (_whole(value, adjusted) for value in ids)
+    if not (
+        type(quota) is type(prompt) is type(completion) is type(duration) is int
+        and min(quota, prompt, completion, duration) >= 0
+        and max(quota, prompt, completion, duration) < INT64
+    ):
+        amounts = (quota, prompt, completion, duration)
+        quota, prompt, completion, duration = (_amount(value, adjusted) for value in amounts)
+    if type(model) is not str or len(model) > LONGEST_MODEL:
+        model = _model(model, adjusted)
+    found = _details(other, adjusted) if other else NO_DETAILS
+    first_token, broken, why = 0, "", None
+    if kind is _CONSUME:
+        if is_stream and found.frt is not None:
+            first_token = _first_token(found.frt, adjusted)
+        if found.stream_status is not None:
+            broken = _broken(found.stream_status)
+    elif kind is _ERROR:
+        why = _category(found, adjusted)
     return Event(
-        type=kind,
-        created_at=reader.whole(row.created_at),
-        channel_id=reader.whole(row.channel_id),
-        model=reader.model(row.model_name),
-        user_id=reader.whole(row.user_id),
-        api_key_id=api_key_id,
-        source=source(kind, api_key_id, row.token_name),
-        quota=reader.amount(row.quota),
-        prompt=reader.amount(row.prompt_tokens),
-        completion=reader.amount(row.completion_tokens),
-        cached=reader.amount(other.get("cache_tokens")) if other else 0,
-        duration_ms=duration,
-        first_token_ms=first_token,
-        broken=broken,
-        category=_category(reader, other) if kind is _ERROR else None,
-        request_id=row.request_id if isinstance(row.request_id, str) else "",
-        adjusted=tuple(reader.adjusted),
+        kind,
+        created_at,
+        channel_id,
+        model,
+        user_id,
+        api_key_id,
+        source(kind, api_key_id, token_name),
+        quota,
+        prompt,
+        completion,
+        _amount(found.cache_tokens, adjusted) if found.cache_tokens is not None else 0,
+        duration * 1000 if flavour is _NEW_API else duration,
+        first_token,
+        broken,
+        why,
+        request_id if type(request_id) is str else "",
+        tuple(adjusted),
     )
+
+
+def _amount(value: object, adjusted: list[str]) -> int:
+    """Give max(value, 0), and note what had to be adjusted."""
+    number = _whole(value, adjusted)
+    if number < 0:
+        adjusted.append("negative")
+        return 0
+    return number
+
+
+def _whole(value: object, adjusted: list[str]) -> int:
+    try:
+        return integer(value)
+    except UnreadableError:
+        adjusted.append("unreadable")
+        return 0
+
+
+def _details(other: object, adjusted: list[str]) -> Details:
+    try:
+        return details(other)
+    except UnreadableError:
+        adjusted.append("unreadable")
+        return NO_DETAILS
+
+
+def _model(name: object, adjusted: list[str]) -> str:
+    text = name if isinstance(name, str) else "" if name is None else str(name)
+    if len(text) > LONGEST_MODEL:
+        adjusted.append("absurd")
+        digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return f"{text[:LONGEST_MODEL]}{digest}"
+    return text
 
 
 def _is_one_api_test(row: LogRow, flavour: Flavour) -> bool:
@@ -133,11 +162,11 @@ def _is_one_api_test(row: LogRow, flavour: Flavour) -> bool:
     )
 
 
-def _first_token(reader: _Reader, frt: object) -> int:
+def _first_token(frt: object, adjusted: list[str]) -> int:
     """Read `frt`, milliseconds; -1000 means that no first token was seen (newapi.md 4.1)."""
     if type(frt) is float and 0 < frt < INT64:
         return round(frt)
-    return max(reader.whole(frt), 0)
+    return max(_whole(frt, adjusted), 0)
 
 
 def _broken(status: object) -> str:
@@ -150,7 +179,7 @@ def _broken(status: object) -> str:
     return reason if reason in ABNORMAL_ENDS else "other"
 
 
-def _category(reader: _Reader, other: dict[str, Any]) -> Category:
-    status = reader.whole(other.get("status_code"))
-    code = other.get("error_code")
+def _category(found: Details, adjusted: list[str]) -> Category:
+    status = _whole(found.status_code, adjusted)
+    code = found.error_code
     return category(status, code if isinstance(code, str) else None)

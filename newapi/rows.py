@@ -5,6 +5,8 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
+import msgspec
+
 INT64 = 2**63
 _DIGITS = 20
 """More than an int64 has: "1e999999999" is not worth a gigabyte of digits."""
@@ -77,25 +79,42 @@ def integer(value: object) -> int:
     raise UnreadableError
 
 
-def details(other: object) -> dict[str, Any]:
+class Details(msgspec.Struct):
+    """The parts of `other` that are counted, as they stand there; None where there is none."""
+
+    frt: Any = None
+    cache_tokens: Any = None
+    stream_status: Any = None
+    status_code: Any = None
+    error_code: Any = None
+
+
+NO_DETAILS = Details()
+_decode = msgspec.json.Decoder(Details).decode
+
+
+def details(other: object) -> Details:
     """Read the `other` column; '', NULL and `null`, Go's map that is not there, are empty.
 
     Raises:
         UnreadableError: it holds something else than a JSON object.
     """
     if not other:
-        return {}
-    if isinstance(other, dict):
-        return other
+        return NO_DETAILS
+    try:
+        # Reads in a tenth of the time what is JSON to the letter.
+        return _decode(other)  # type: ignore[arg-type]  # of any type: TypeError
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        pass
     try:
         parsed = json.loads(other) if isinstance(other, str | bytes) else other
     except (ValueError, RecursionError) as error:
         raise UnreadableError from error
     if parsed is None:
-        return {}
+        return NO_DETAILS
     if not isinstance(parsed, dict):
         raise UnreadableError
-    return parsed
+    return Details(**{name: parsed.get(name) for name in Details.__struct_fields__})
 
 
 def source(row_type: int, token_id: int, token_name: object) -> Source:

@@ -21,7 +21,8 @@ from breaker.store import FILE, Store
 from demo.load import load
 from demo.schema import create
 from demo.world import Sizes
-from exporter.state import VERSION, State
+from exporter.changes import VERSION
+from exporter.state import State
 from newapi.database import Database
 from newapi.dsn import parse_dsn
 from tests.test_docs_metrics import ROOT

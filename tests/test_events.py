@@ -272,3 +272,20 @@ def test_garbage_in_any_column_never_raises_and_never_counts_negative(
     assert set(event.adjusted) <= {"negative", "unreadable", "absurd"}
     assert (event.category is not None) == (event.type is LogType.ERROR)
     assert isinstance(event.source, Source)
+
+
+NUMBER = st.from_regex(r"\A-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,20})?([eE][-+]?[0-9]{1,3})?\Z")
+RAW = (
+    NUMBER
+    | JSON.map(json.dumps)
+    | st.sampled_from(["NaN", "-Infinity", '"\\ud800"', "-0", "1e999"])
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(KEYS), RAW), max_size=6), st.sampled_from([2, 5]))
+@example([("frt", "18446744073709551616"), ("cache_tokens", "1e2")], 2)
+@example([("frt", "1"), ("frt", "2")], 2)
+def test_other_means_what_json_means(pairs: Sequence[tuple[str, str]], kind: int) -> None:
+    """Whatever reads it quickly is held to Python's own reader."""
+    other = "{" + ", ".join(f'"{key}": {value}' for key, value in pairs) + "}"
+    assert read(type=kind, other=other) == read(type=kind, other=json.loads(other))

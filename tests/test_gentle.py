@@ -340,9 +340,11 @@ def test_a_writer_on_sqlite_waits_for_no_longer_than_a_commit_takes(
 
 def _assert_short(waits: list[int], at_least: int) -> None:
     """Hold that commits which found the file locked waited once; where there are many, one in ten,
-    else fewer than half, may meet a machine that gives the exporter no time just then."""
+    else at most half, may meet a machine that gives the exporter no time just then."""
     assert len(waits) >= at_least
-    assert waits[len(waits) * 9 // 10 if len(waits) > 20 else len(waits) // 2] == 1, Counter(waits)
+    assert waits[len(waits) * 9 // 10 if len(waits) > 20 else (len(waits) - 1) // 2] == 1, Counter(
+        waits
+    )
 
 
 def _window_is_complete(exporter: Exporter) -> bool:

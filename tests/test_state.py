@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.changes import VERSION, Changes
 from exporter.departed import Entity
 from exporter.failed import Failure
 from exporter.ledger import Ledger
 from exporter.position import Gap, Position, Step
-from exporter.state import VERSION, Changes, State, StateError
+from exporter.state import State, StateError
 from exporter.totals import Sums
 from tests.follower import NOON
 

@@ -12,10 +12,11 @@ from typing import Self
 
 from exporter.backfill.boundary import Boundary
 from exporter.backfill.grid import Grid
+from exporter.changes import Changes
 from exporter.departed import Entity, Subject
 from exporter.failed import Failure
 from exporter.position import Position, Step
-from exporter.state import Changes, State
+from exporter.state import State
 from exporter.totals import Totals
 
 _NOTE, _BLOCKS = "backfill", "backfill_blocks"
