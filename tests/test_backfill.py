@@ -301,12 +301,12 @@ def test_it_is_refused_once_counting_has_begun(tmp_path: Path) -> None:
         assert "another exporter is using this state" in done.stderr
         exporter.stop()
         done = attempt(dsn, state, tmp_path / "data", "--days", "1")
+        again = attempt(dsn, state, tmp_path / "data", "--days", "1", "--unless-begun")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "counting has begun" in line
     assert f"remove this folder and {tmp_path / 'data'}" in line
     assert not (tmp_path / "data").exists()
-    again = attempt(dsn, state, tmp_path / "data", "--days", "1", "--unless-begun")
     assert (again.returncode, again.stdout) == (0, "")
     assert f"nothing to do: EXPORTER_STATE={state}: counting has begun" in again.stderr
 

@@ -304,11 +304,10 @@ def test_the_history_is_there_before_the_first_scrape(started: Started) -> None:
     query = {"query": "sum(newapi_requests_total)", "time": str(time.time() - 3600)}
 
     def result() -> Any:
-        return requests.get(url, query, timeout=5).json()["data"]["result"]
+        answer = requests.get(url, query, timeout=5)  # 503 while it reads its blocks
+        return answer.json()["data"]["result"] if answer.ok else None
 
     assert float(wait_until(result)[0]["value"][1]) > 100
-    found = requests.get(url, {"query": "up"}, timeout=5).json()["status"]
-    assert found == "success"
 
 
 def test_a_second_start_leaves_the_history_as_it_is(started: Started) -> None:
