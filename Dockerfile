@@ -18,7 +18,8 @@ RUN python -m venv --without-pip /opt/newapi-monitor \
     && pip --python /opt/newapi-monitor/bin/python install \
         --require-hashes --only-binary :all: -r requirements/runtime.txt
 COPY . .
-RUN pip --python /opt/newapi-monitor/bin/python install --no-deps --no-build-isolation --no-index . \
+RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /dist . \
+    && pip --python /opt/newapi-monitor/bin/python install --no-deps --no-index /dist/*.whl \
     && /opt/newapi-monitor/bin/python -m compileall -q /opt/newapi-monitor/lib
 
 FROM python

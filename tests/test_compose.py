@@ -218,6 +218,18 @@ def test_what_the_example_shows_as_defaults_are_the_defaults(plain: dict[str, An
             assert told == {value}, name
 
 
+def test_a_shell_reads_the_example_too() -> None:
+    command = 'set -aeu; . "$1"; printf "%s" "$BREAKER_MODE $TZ"'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, "sh", EXAMPLE],
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("dry-run Asia/Shanghai", "")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What `make env` needs of the repository."""
