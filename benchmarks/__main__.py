@@ -3,12 +3,13 @@
 import os
 import platform
 
-from benchmarks import trip
+from benchmarks import catchup, trip
 
 
 def main() -> None:
     """Measure everything, one benchmark after the other."""
     print(f"Python {platform.python_version()}, {os.cpu_count()} processors, {platform.machine()}")
+    catchup.main()
     trip.main()
 
 

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from exporter.position import AHEAD
-from exporter.totals import Totals
+from exporter.totals import Labels, Totals
 from newapi.events import Event
 from newapi.rows import LogType
 
@@ -49,14 +49,26 @@ def fold(events: Iterable[Event], calendar: Calendar, now: float) -> Days:
     """
     begin = calendar.start(datetime.fromtimestamp(now, calendar.zone).date())
     end = now + AHEAD
-    days: Days = {}
+    consume = LogType.CONSUME
+    uses: dict[tuple[date, str, Labels], list[int]] = {}
     for event in events:
-        if event.type is not LogType.CONSUME or not begin <= event.created_at < end:
+        if event.type is not consume or not begin <= event.created_at < end:
             continue
-        totals = days.setdefault(calendar.day(event.created_at), Totals())
-        tokens = event.prompt + event.completion
+        day, tokens, quota = (
+            calendar.day(event.created_at), event.prompt + event.completion, event.quota,
+        )  # fmt: skip
         keys = ((event.channel_id, event.model), (event.api_key_id,), (event.user_id,))
         for name, key in zip(METRICS, keys, strict=True):
-            for measure, amount in zip(MEASURES, (tokens, event.quota, 1), strict=True):
-                totals.add(name.format(measure), key, amount)
+            use = uses.get((day, name, key))
+            if use is None:
+                uses[day, name, key] = [tokens, quota, 1]
+            else:
+                use[0] += tokens
+                use[1] += quota
+                use[2] += 1
+    days: Days = {}
+    for (day, name, key), use in uses.items():
+        totals = days.setdefault(day, Totals())
+        for measure, amount in zip(MEASURES, use, strict=True):
+            totals.add(name.format(measure), key, amount)
     return days

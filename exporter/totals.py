@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from newapi.events import Event
 from newapi.rows import LogType, Source
@@ -15,6 +16,10 @@ of the bucket (counts are not cumulative), and `_sum`, in milliseconds."""
 DURATION_BOUNDS = tuple(s * 1000 for s in (1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300))
 FIRST_TOKEN_BOUNDS = (250, 500, *(s * 1000 for s in (1, 2, 3, 5, 8, 13, 20, 30, 60)))
 """Upper bounds of the buckets, milliseconds."""
+
+# Bound once: to look up a member of an enum takes longer than to add a number.
+_CONSUME, _ERROR, _TEST = LogType.CONSUME, LogType.ERROR, Source.TEST
+_Key = TypeVar("_Key", int, tuple[int, str, Source])
 
 
 class Totals:
@@ -40,45 +45,86 @@ class Totals:
 
 def fold(events: Iterable[Event]) -> Totals:
     """Sum events up."""
-    totals = Totals()
+    totals, requests = Totals(), _Requests()
     for event in events:
         for reason in event.adjusted:
             totals.add("newapi_rows_adjusted_total", (reason,), 1)
-        if event.type is LogType.CONSUME:
-            _request(totals, event)
-        elif event.type is LogType.ERROR:
+        if event.type is _CONSUME:
+            requests.add(event)
+        elif event.type is _ERROR:
             _error(totals, event)
         else:
             labels = (event.channel_id, event.model)
             totals.add("newapi_quota_refunded_total", labels, event.quota)
+    requests.into(totals)
     return totals
 
 
-def _request(totals: Totals, event: Event) -> None:
-    channel, model = event.channel_id, event.model
-    add = totals.add
-    add("newapi_requests_total", (channel, model, event.source.value), 1)
-    add("newapi_tokens_total", (channel, model, "prompt"), event.prompt)
-    add("newapi_tokens_total", (channel, model, "completion"), event.completion)
-    add("newapi_cached_tokens_total", (channel, model), event.cached)
-    add("newapi_quota_total", (channel, model), event.quota)
-    for name, who in (("api_key", event.api_key_id), ("user", event.user_id)):
-        add(f"newapi_{name}_requests_total", (who,), 1)
-        add(f"newapi_{name}_tokens_total", (who, "prompt"), event.prompt)
-        add(f"newapi_{name}_tokens_total", (who, "completion"), event.completion)
-        add(f"newapi_{name}_quota_total", (who,), event.quota)
-    if event.broken:
-        add("newapi_broken_streams_total", (channel, model, event.broken), 1)
-    if event.source is not Source.TEST:
+class _Requests:
+    """Completed requests of a page, added up by what they share before each sum is touched."""
+
+    def __init__(self) -> None:
+        self.models: dict[tuple[int, str, Source], list[int]] = {}
+        self.api_keys: dict[int, list[int]] = {}
+        self.users: dict[int, list[int]] = {}
+        """Number, prompt, completion, quota, cached."""
+        self.broken: dict[Labels, int] = {}
+        self.durations: dict[tuple[int, str, int], int] = {}
+        self.first_tokens: dict[tuple[int, str, int], int] = {}
+        """Numbers by milliseconds."""
+
+    def add(self, event: Event) -> None:
+        channel, model, source = event.channel_id, event.model, event.source
+        amounts = event.prompt, event.completion, event.quota, event.cached
+        _use(self.models, (channel, model, source), *amounts)
+        _use(self.api_keys, event.api_key_id, *amounts)
+        _use(self.users, event.user_id, *amounts)
+        if event.broken:
+            labels = (channel, model, event.broken)
+            self.broken[labels] = self.broken.get(labels, 0) + 1
+        if source is not _TEST:
+            took = (channel, model, event.duration_ms)
+            self.durations[took] = self.durations.get(took, 0) + 1
+            if event.first_token_ms:
+                took = (channel, model, event.first_token_ms)
+                self.first_tokens[took] = self.first_tokens.get(took, 0) + 1
+
+    def into(self, totals: Totals) -> None:
+        """Add them to totals."""
+        add = totals.add
+        for (channel, model, source), use in self.models.items():
+            number, prompt, completion, quota, cached = use
+            add("newapi_requests_total", (channel, model, source.value), number)
+            add("newapi_tokens_total", (channel, model, "prompt"), prompt)
+            add("newapi_tokens_total", (channel, model, "completion"), completion)
+            add("newapi_cached_tokens_total", (channel, model), cached)
+            add("newapi_quota_total", (channel, model), quota)
+        for name, found in (("api_key", self.api_keys), ("user", self.users)):
+            for who, (number, prompt, completion, quota, _) in found.items():
+                add(f"newapi_{name}_requests_total", (who,), number)
+                add(f"newapi_{name}_tokens_total", (who, "prompt"), prompt)
+                add(f"newapi_{name}_tokens_total", (who, "completion"), completion)
+                add(f"newapi_{name}_quota_total", (who,), quota)
+        for labels, number in self.broken.items():
+            add("newapi_broken_streams_total", labels, number)
+        _observe(totals, "newapi_request_duration_seconds", self.durations, DURATION_BOUNDS)
         _observe(
-            totals, "newapi_request_duration_seconds", (channel, model), event.duration_ms,
-            DURATION_BOUNDS,
-        )  # fmt: skip
-        if event.first_token_ms:
-            _observe(
-                totals, "newapi_time_to_first_token_seconds", (channel, model),
-                event.first_token_ms, FIRST_TOKEN_BOUNDS,
-            )  # fmt: skip
+            totals, "newapi_time_to_first_token_seconds", self.first_tokens, FIRST_TOKEN_BOUNDS
+        )
+
+
+def _use(
+    found: dict[_Key, list[int]], key: _Key, prompt: int, completion: int, quota: int, cached: int
+) -> None:
+    use = found.get(key)
+    if use is None:
+        found[key] = [1, prompt, completion, quota, cached]
+        return
+    use[0] += 1
+    use[1] += prompt
+    use[2] += completion
+    use[3] += quota
+    use[4] += cached
 
 
 def _error(totals: Totals, event: Event) -> None:
@@ -90,7 +136,9 @@ def _error(totals: Totals, event: Event) -> None:
 
 
 def _observe(
-    totals: Totals, metric: str, labels: tuple[int, str], value: int, bounds: tuple[int, ...]
+    totals: Totals, metric: str, took: Mapping[tuple[int, str, int], int], bounds: tuple[int, ...]
 ) -> None:
-    totals.add(f"{metric}_bucket", (*labels, bisect_left(bounds, value)), 1)
-    totals.add(f"{metric}_sum", labels, value)
+    for (channel, model, milliseconds), number in took.items():
+        index = bisect_left(bounds, milliseconds)
+        totals.add(f"{metric}_bucket", (channel, model, index), number)
+        totals.add(f"{metric}_sum", (channel, model), number * milliseconds)

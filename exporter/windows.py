@@ -111,6 +111,8 @@ def fold(events: Iterable[Event], windows: Iterable[Window], now: float) -> dict
     by_scope: dict[str, list[Window]] = {}
     for window in windows:
         by_scope.setdefault(window.scope, []).append(window)
+    if not by_scope:
+        return {}
     counted = [(event, amounts) for event in events if (amounts := gains(event))]
     cells: dict[Cell, int] = {}
     for scope, some in by_scope.items():

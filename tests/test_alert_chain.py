@@ -232,6 +232,16 @@ def test_an_edit_takes_effect_without_a_reload(chain: Chain) -> None:
     chain.message("🟠 lowered\n")
 
 
+def test_what_the_inventory_shows_is_told_and_stopped(chain: Chain) -> None:
+    """It is read every 15 s, and a channel counts once it has been down for 30 s."""
+    left, allowed = 100_000 / PER_USD * CNY, 0.5 * CNY
+    line = f"API key 9 (alice / key 9): ¥{left:.2f} left, threshold ¥{allowed:.2f}"
+    chain.message(f"🟠 low\n{line}\n")
+    line = f"by rule stop low: ¥{left:.2f} left, the threshold is ¥{allowed:.2f}.\n"
+    assert chain.message(line).startswith("⛔ API key key 8 (#8) was disabled")
+    chain.message("🟠 down\nchannel 3 (c3): disabled by the gateway\n")
+
+
 @pytest.mark.parametrize(
     ("number", "parts"),
     [(0, ["breaker", "alertmanager"]), (1, ["prometheus"]), (2, ["exporter"])],
@@ -245,16 +255,6 @@ def test_a_restart_is_no_second_message(chain: Chain, number: int, parts: list[s
         server.stop()
         server.start()
     chain.mark(number)
-
-
-def test_what_the_inventory_shows_is_told_and_stopped(chain: Chain) -> None:
-    """It is read every 15 s, and a channel counts once it has been down for 30 s."""
-    left, allowed = 100_000 / PER_USD * CNY, 0.5 * CNY
-    line = f"API key 9 (alice / key 9): ¥{left:.2f} left, threshold ¥{allowed:.2f}"
-    chain.message(f"🟠 low\n{line}\n")
-    line = f"by rule stop low: ¥{left:.2f} left, the threshold is ¥{allowed:.2f}.\n"
-    assert chain.message(line).startswith("⛔ API key key 8 (#8) was disabled")
-    chain.message("🟠 down\nchannel 3 (c3): disabled by the gateway\n")
 
 
 def test_a_dry_run_says_what_it_would_have_done(chain: Chain) -> None:

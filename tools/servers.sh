@@ -29,7 +29,8 @@ have() {
         prometheus) have_one PROMETHEUS prometheus && have_beside PROMETHEUS PROMTOOL promtool ;;
         alertmanager) have_one ALERTMANAGER alertmanager prometheus-alertmanager &&
             have_beside ALERTMANAGER AMTOOL amtool ;;
-        mariadb) have_one MARIADBD mariadbd && { given MARIADBD || have_one '' mariadb-install-db; } ;;
+        mariadb) have_one MARIADBD mariadbd && { given MARIADBD ||
+            { have_one '' mariadb-install-db && have_one '' mariadb; }; } ;;
         postgres)
             if [ -n "${POSTGRES_BIN:-}" ]; then
                 [ -x "$POSTGRES_BIN/initdb" ] || fail "POSTGRES_BIN=$POSTGRES_BIN has no initdb"
@@ -118,7 +119,8 @@ wrappers() {
         mariadb)
             wrapper mariadbd /usr/sbin/mariadbd "$basedir"
             wrapper mariadb-install-db /usr/bin/mariadb-install-db "$basedir"
-            verify mariadbd ;;
+            wrapper mariadb /usr/bin/mariadb
+            verify mariadbd mariadb ;;
         postgres)
             folder=$(cd "$tools/root" && printf '/%s\n' usr/lib/postgresql/*/bin | sort -V | tail -n 1)
             wrapper postgres "$folder/postgres"

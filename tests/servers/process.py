@@ -162,9 +162,11 @@ class Server(ABC):
             raise self.error(f"{Path(command[0]).name} failed with exit code {done.returncode}")
 
     def error(self, message: str) -> ServerError:
-        """An error with the end of the log."""
+        """An error with the beginning of the log, where the first complaint is, and its end."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return ServerError("\n".join([f"{self.name} {message}", *lines[-_LOG_LINES:]]))
+        if len(lines) > 2 * _LOG_LINES:
+            lines[_LOG_LINES:-_LOG_LINES] = ["..."]
+        return ServerError("\n".join([f"{self.name} {message}", *lines]))
 
     def _leash(self) -> list[str]:
         """What ends the server when the test run itself is killed.
