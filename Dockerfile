@@ -19,8 +19,7 @@ RUN python -m venv --without-pip /opt/newapi-monitor \
         --require-hashes --only-binary :all: -r requirements/runtime.txt
 COPY . .
 RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /dist . \
-    && pip --python /opt/newapi-monitor/bin/python install --no-deps --no-index /dist/*.whl \
-    && /opt/newapi-monitor/bin/python -m compileall -q /opt/newapi-monitor/lib
+    && pip --python /opt/newapi-monitor/bin/python install --no-deps --no-index /dist/*.whl
 
 FROM python
 RUN pip uninstall --yes --quiet pip \

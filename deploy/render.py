@@ -64,6 +64,8 @@ def render(settings: RenderSettings, out: Path, *, prune: bool = False) -> list[
     written.append(_write(target, template.read_text(encoding="utf-8")))
     # For Grafana's own menus: GF_USERS_DEFAULT_LANGUAGE__FILE.
     written.append(_write(out / "grafana" / "language", _LANGUAGES[settings.monitor_lang]))
+    for folder in ("alerting", "plugins"):  # Grafana logs an error for each that is missing
+        (out / "grafana" / "provisioning" / folder).mkdir(exist_ok=True)
     if prune:
         for folder in {package for package, _ in _SOURCES}:
             for path in (out / folder).rglob("*"):

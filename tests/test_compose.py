@@ -147,6 +147,11 @@ def test_a_secret_is_in_the_environment_of_those_that_need_it_alone() -> None:
         assert holds == wanted, secret
     alone = compose({**MINIMUM, "SQL_DSN": "dsn"})["services"]["breaker"]
     assert environment(alone)["BREAKER_SQL_DSN"] == "dsn"
+    text = EXAMPLE.read_text(encoding="utf-8").replace("#ACCESS_PASSWORD=", "ACCESS_PASSWORD=old")
+    grafana = compose({**MINIMUM, **dotenv(text), "BREAKER_TOKEN": "x"})["services"][
+        "newapi-grafana"
+    ]
+    assert environment(grafana)["GF_SECURITY_ADMIN_PASSWORD"] == "old"
     alias = compose({**MINIMUM, "DATABASE_URL": "url"})["services"]
     assert environment(alias["exporter"])["SQL_DSN"] == "url"
     assert environment(alias["breaker"])["BREAKER_SQL_DSN"] == "url"
