@@ -10,6 +10,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 VENV := .venv/.complete$(subst /,-,$(PYTHON))
 UV := .tools/uv/bin/uv
+AUDIT := .tools/audit/bin/pip-audit
 
 export PYTHON
 unexport PYTHONHOME PYTHONPATH
@@ -35,6 +36,10 @@ servers: ## unpack Prometheus, Alertmanager, MariaDB, PostgreSQL into .tools/ wh
 demo: $(VENV) ## run everything on a simulated gateway until Ctrl-C
 	@tools/servers.sh prometheus alertmanager
 	@$(BIN)/newapi-demo run
+
+.PHONY: env
+env: ## make .env for Docker, with secrets that are made up
+	@tools/env.sh
 
 .PHONY: lint
 lint: $(VENV) ## check style and types
@@ -63,14 +68,26 @@ soak: $(VENV) servers ## traffic for hours, watched for growth and drift (very l
 bench: $(VENV) servers ## measure (long)
 	$(BIN)/python -m benchmarks
 
+.PHONY: audit
+audit: $(AUDIT) ## look for known weaknesses in the pinned Python packages
+	$(AUDIT) --disable-pip --require-hashes --strict $(foreach file,$(wildcard requirements/*.txt),-r $(file))
+
+$(AUDIT): | $(VENV)
+	@echo "audit: fetching pip-audit, by pip, into $(CURDIR)/.tools/audit"
+	@$(BIN)/python -m venv --without-pip .tools/audit
+	@$(BIN)/pip --quiet --python .tools/audit/bin/python install pip-audit==2.10.1
+
 .PHONY: lock
 lock: $(UV) ## pin the newest versions that pyproject.toml allows
-	$(UV) pip compile --upgrade $(LOCK) --output-file requirements/runtime.txt
+	$(UV) pip compile --upgrade $(LOCK) --extra demo --output-file requirements/runtime.txt
 	$(UV) pip compile --upgrade $(LOCK) --constraints requirements/runtime.txt \
 		--extra demo --group dev --output-file requirements/dev.txt
+	$(UV) pip compile $(LOCK_ALL) --constraints requirements/dev.txt \
+		--group build --output-file requirements/build.txt
 
-LOCK := pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+LOCK_ALL := --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url
+LOCK := pyproject.toml $(LOCK_ALL)
 
 $(UV): | $(VENV)
 	@echo "lock: fetching uv, by pip, into $(CURDIR)/.tools/uv"

@@ -6,17 +6,18 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 from types import FrameType
 from typing import TypeVar
 
 import click
 from sqlalchemy.engine import URL
 
-from demo import incidents, schema
+from demo import incidents, past, schema
 from demo.gateway import Gateway, Habits
 from demo.gateway import run as run_gateway
 from demo.incidents import Incident, Kind
@@ -170,6 +171,10 @@ def load(  # noqa: PLR0913  (options)
               help="Seconds between tests of all channels; 0 = never.")  # fmt: skip
 @click.option("--control", type=click.Path(file_okay=False, path_type=Path),
               help="Folder that incidents are read from.")  # fmt: skip
+@click.option("--history", type=click.IntRange(0, 30), default=0, show_default=True,
+              help="Days behind a new gateway, where the SQLite file is missing.")  # fmt: skip
+@click.option("--incident-after", type=click.FloatRange(0, min_open=True),
+              help="Seconds until an API key runs away; needs --control.")  # fmt: skip
 def gateway(  # noqa: PLR0913  (options)
     *,
     url: URL,
@@ -181,15 +186,20 @@ def gateway(  # noqa: PLR0913  (options)
     sync_frequency: float,
     test_interval: float,
     control: Path | None,
+    history: int,
+    incident_after: float | None,
 ) -> None:
     """Run a gateway with traffic, until SIGTERM or SIGINT."""
     stop = _stop_signal()
+    if history:
+        _make(url, history)
     now = time.time()
     database = Database(url, statement_timeout=10, writable=True)
     world = prepare(database, seed, now, sizes)
     habits = Habits(rate, Mode(mode), sync_frequency, steady, test_interval, control)
     rng = random.Random(f"gateway {seed} {int(now)}")
-    run_gateway(Gateway(database, world, habits, rng, now), stop, time.time)
+    with _incident_after(incident_after, control):
+        run_gateway(Gateway(database, world, habits, rng, now), stop, time.time)
     database.close()
 
 
@@ -233,6 +243,32 @@ def _url(dsn: str, sqlite_path: str) -> URL:
         raise SettingError(
             f"SQL_DSN has a wrong value (not shown; {error}): expected {EXPECTED}"
         ) from None
+
+
+def _make(url: URL, days: int) -> None:
+    """Make the file of a gateway with a past, unless there is one."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        raise SettingError("--history: expected a SQLite file, with --sqlite-path")
+    file = Path(url.database)
+    if not file.exists():
+        click.echo(f"{file}: making a gateway with {days} days of history ...")
+        past.make(file, days, time.time())
+
+
+@contextmanager
+def _incident_after(seconds: float | None, control: Path | None) -> Iterator[None]:
+    """Let an API key run away after a while, unless the block has ended by then."""
+    if seconds is None:
+        yield
+        return
+    if control is None:
+        raise SettingError("--incident-after: expected --control, a folder, beside it")
+    timer = Timer(seconds, incidents.start, (control, Incident(Kind.RUNAWAY_KEY)))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _stop_signal() -> Event:

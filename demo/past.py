@@ -4,13 +4,17 @@ That is how gateways grow, and it keeps the demo quick: a month of every series 
 times as many samples.
 """
 
+from pathlib import Path
+
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
+from demo import schema
 from demo.load import load, prepare
 from demo.world import DAY, ENABLED, MANUALLY_DISABLED
 from demo.writing import STATEMENT_TIMEOUT
 from newapi.database import Database
+from newapi.dsn import parse_dsn
 
 GROWN = 2
 """Days, at most, for which it has had all of its channels and keys."""
@@ -24,6 +28,20 @@ LAST_ROWS = 20_000
 """Log rows since it has all."""
 
 SEED = 1
+
+
+def make(file: Path, days: int, now: float) -> None:
+    """Make a SQLite gateway with so many days behind it; the file appears when it is complete.
+
+    Raises:
+        DatabaseError: it cannot be written.
+    """
+    draft = file.with_name(f".{file.name}.new")
+    draft.unlink(missing_ok=True)
+    url = parse_dsn(f"sqlite:///{draft}")
+    schema.create(url)
+    write(url, days, now)
+    draft.rename(file)
 
 
 def write(url: URL, days: int, now: float) -> None:

@@ -18,13 +18,12 @@ from typing import Protocol
 import click
 from honcho.manager import Manager
 
-from demo import past, schema
+from demo import past
 from demo.narrator import Story
 from deploy.render import render
 from deploy.settings import RenderSettings
-from newapi.dsn import parse_dsn
 from service.binaries import MissingBinaryError, find
-from service.settings import EXIT_SETTING, SettingError, exits_on_setting_error
+from service.settings import SettingError, exits_on_setting_error
 from service.settings import load as load_settings
 
 PORTS = {
@@ -135,19 +134,16 @@ def _prepare(place: Path, days: int) -> None:
     (place / "alerts.yml").write_bytes(files("demo").joinpath("alerts.yml").read_bytes())
     if not database.exists():
         click.echo(f"demo: making a gateway with {days} days of history ...")
-        url = parse_dsn(f"sqlite:///{database}")
-        schema.create(url)
-        past.write(url, days, time.time())
+        past.make(database, days, time.time())
 
 
 def _backfill(place: Path, days: int, log: Path) -> bool:
     """Give Prometheus the history, unless it had it before; tells whether it has it now."""
-    counting = (place / "state" / "exporter" / "state.db").exists()
     program = Path(sys.executable).parent / "newapi-exporter"
     started = time.monotonic()
     with log.open("a", encoding="utf-8") as output:
         done = subprocess.run(
-            [program, "backfill", "--out", place / "prometheus"],
+            [program, "backfill", "--unless-begun", "--out", place / "prometheus"],
             stderr=output,
             cwd=place,
             check=False,
@@ -155,7 +151,7 @@ def _backfill(place: Path, days: int, log: Path) -> bool:
     if done.returncode == 0:
         took = time.monotonic() - started
         click.echo(f"demo: {days} days of history are in Prometheus, after {took:.0f} s")
-    return done.returncode == 0 or (counting and done.returncode == EXIT_SETTING)
+    return done.returncode == 0
 
 
 def _environment(place: Path, urls: Mapping[str, str], lang: str) -> dict[str, str]:

@@ -20,12 +20,13 @@ def main() -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder."
 )
+@click.option("--prune", is_flag=True, help="Remove other files in the servers' folders there.")
 @exits_on_setting_error
-def render(out: Path) -> None:
+def render(out: Path, *, prune: bool) -> None:
     """Write the configuration of Prometheus, Alertmanager and Grafana from the environment."""
     settings = load(RenderSettings)
     try:
-        written = render_files(settings, out)
+        written = render_files(settings, out, prune=prune)
     except OSError as error:
         click.echo(f"--out {out}: {error.strerror or error}", err=True)
         sys.exit(EXIT_SETTING)

@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from deploy.settings import RenderSettings
+from grafana.source import database_source
+from newapi.dsn import parse_dsn
 
 # Package, folder in it; each keeps its name below the output folder.
 _SOURCES = (
@@ -24,15 +26,24 @@ _SOURCES = (
 _DASHBOARD = re.compile(r"http://127\.0\.0\.1:3001/d/(.+?)-en\b")
 _RUNBOOK = re.compile(r"( *runbook_url: )docs/runbook\.md(#\w+\n)")
 
+_LANGUAGES = {"en": "en-US", "zh": "zh-Hans"}
+"""As Grafana calls them."""
+
 _COPIED = (".yml", ".json")
 _TEMPLATE = ".j2"
 
 
-def render(settings: RenderSettings, out: Path) -> list[Path]:
+def render(settings: RenderSettings, out: Path, *, prune: bool = False) -> list[Path]:
     """Write all files below `out`, each the owner's alone; gives their paths.
 
     Files that are equal stay untouched, and each is replaced as a whole, so that a server that
     reloads never reads half of one.
+
+    Args:
+        settings: as loaded.
+        out: the folder.
+        prune: whether other files in the servers' folders there go: an older version's rules would
+            go on firing.
 
     Raises:
         OSError: a file cannot be written.
@@ -51,6 +62,15 @@ def render(settings: RenderSettings, out: Path) -> list[Path]:
     template = files("alertmanager").joinpath(f"templates/telegram.{settings.monitor_lang}.tmpl")
     target = out / "alertmanager" / "templates" / "telegram.tmpl"
     written.append(_write(target, template.read_text(encoding="utf-8")))
+    # For Grafana's own menus: GF_USERS_DEFAULT_LANGUAGE__FILE.
+    written.append(_write(out / "grafana" / "language", _LANGUAGES[settings.monitor_lang]))
+    for folder in ("alerting", "plugins"):  # Grafana logs an error for each that is missing
+        (out / "grafana" / "provisioning" / folder).mkdir(exist_ok=True)
+    if prune:
+        for folder in {package for package, _ in _SOURCES}:
+            for path in (out / folder).rglob("*"):
+                if path.is_file() and path not in written:
+                    path.unlink()
     return written
 
 
@@ -64,7 +84,9 @@ def _variables(settings: RenderSettings, out: Path) -> dict[str, Any]:
             "api_url": settings.telegram_api_url.geturl(),
             "proxy_url": proxy.geturl() if proxy is not None else None,
         }
+    dsn = settings.grafana_sql_dsn
     return {
+        "database": database_source(parse_dsn(dsn.get_secret_value())) if dsn else None,
         "exporter": settings.exporter_url,
         "breaker": settings.breaker_url,
         "alertmanager": settings.alertmanager_url,

@@ -1,11 +1,18 @@
 """The settings that the configuration of the other servers is rendered from."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from newapi.dsn import EXPECTED, parse_dsn
 from service.settings import Settings, Url
+
+
+def _readable(dsn: SecretStr | None) -> SecretStr | None:
+    if dsn is not None:
+        parse_dsn(dsn.get_secret_value())
+    return dsn
 
 
 class RenderSettings(Settings):
@@ -31,6 +38,9 @@ class RenderSettings(Settings):
         None, description="http(s)://... where people read docs/runbook.md, or nothing"
     )
     breaker_token: SecretStr = Field(description="the bearer token that the breaker asks for")
+    grafana_sql_dsn: Annotated[SecretStr | None, AfterValidator(_readable)] = Field(
+        None, description=f"nothing, or {EXPECTED}"
+    )
     telegram_bot_token: SecretStr | None = Field(
         None, description="the token of a Telegram bot, or nothing"
     )

@@ -152,8 +152,10 @@ def import_token_monitor(database: Path) -> None:
 @click.option("--days", "backfill_days", help="Days of history (BACKFILL_DAYS).")
 @click.option("--state", "exporter_state", help="Folder of the state (EXPORTER_STATE).")
 @click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR (LOG_LEVEL).")
+@click.option("--unless-begun", is_flag=True,
+              help="End well where counting has begun or no days are wanted.")  # fmt: skip
 @exits_on_setting_error
-def backfill(out: Path, **flags: str | None) -> None:
+def backfill(out: Path, *, unless_begun: bool, **flags: str | None) -> None:
     """Give Prometheus the past of the log table, before the exporter first runs.
 
     Can be interrupted and started again. Exit code 1: no block could be made, 2: bad setting, or
@@ -161,7 +163,7 @@ def backfill(out: Path, **flags: str | None) -> None:
     """
     settings = load(ExporterSettings, **flags)
     log.configure(settings.log_level)
-    command.run(settings, out)
+    command.run(settings, out, unless_begun=unless_begun)
 
 
 def _rules(path: Path) -> RuleFile:

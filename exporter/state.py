@@ -22,12 +22,16 @@ class StateError(Exception):
     """The state cannot be used or not be saved; its text is one line."""
 
 
+class StateInUseError(StateError):
+    """Another exporter holds the state."""
+
+
 class State:
     """The exporter's state folder. One process at a time may hold it.
 
     Raises:
-        StateError: it cannot be made or read, another exporter holds it, or a newer version
-            wrote it.
+        StateInUseError: another exporter holds it.
+        StateError: it cannot be made or read, or a newer version wrote it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +41,7 @@ class State:
             self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StateError(f"{folder}: another exporter is using this state") from None
+            raise StateInUseError(f"{folder}: another exporter is using this state") from None
         except OSError as error:
             raise StateError(f"{folder}: {error.strerror or error}") from None
         try:

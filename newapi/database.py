@@ -245,4 +245,19 @@ def _message(error: BaseException | None) -> str:
         return "unknown error"
     parts = error.args
     text = str(parts[1]) if len(parts) > 1 and isinstance(parts[0], int) else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    line = " ".join(text.split()) or type(error).__name__
+    return line + _ELSEWHERE if any(words in line for words in _UNKNOWN_HOST) else line
+
+
+_UNKNOWN_HOST = (
+    "Name or service not known",
+    "Temporary failure in name resolution",
+    "No address associated with hostname",
+    "nodename nor servname provided",
+)
+"""What getaddrinfo says where no server of names knows a host; PyMySQL and psycopg pass it on."""
+
+_ELSEWHERE = (
+    "; the name may exist only in the gateway's Docker network: with Docker, set GATEWAY_NETWORK to"
+    " that network (docker network ls)"
+)

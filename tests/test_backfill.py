@@ -301,11 +301,14 @@ def test_it_is_refused_once_counting_has_begun(tmp_path: Path) -> None:
         assert "another exporter is using this state" in done.stderr
         exporter.stop()
         done = attempt(dsn, state, tmp_path / "data", "--days", "1")
+        again = attempt(dsn, state, tmp_path / "data", "--days", "1", "--unless-begun")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "counting has begun" in line
     assert f"remove this folder and {tmp_path / 'data'}" in line
     assert not (tmp_path / "data").exists()
+    assert (again.returncode, again.stdout) == (0, "")
+    assert f"nothing to do: EXPORTER_STATE={state}: counting has begun" in again.stderr
 
 
 def test_wrong_settings_are_one_line(tmp_path: Path) -> None:
@@ -321,6 +324,7 @@ def test_wrong_settings_are_one_line(tmp_path: Path) -> None:
     assert line(3, "--days", "1").startswith("log table: ")
     create(parse_dsn(dsn))
     assert line(2) == "BACKFILL_DAYS=0: expected days of history, 1 or more (or --days)"
+    assert line(0, "--unless-begun").endswith("nothing to do: BACKFILL_DAYS=0")
     assert line(2, "--days", "soon").startswith("BACKFILL_DAYS=soon: expected whole days")
     assert line(2, "--days", "1", PROMTOOL="/nowhere").startswith("PROMTOOL=/nowhere")
     assert line(2, "--days", "1", EXPORTER_URL="host").startswith("EXPORTER_URL=host: expected")

@@ -268,3 +268,17 @@ def test_an_account_that_may_see_few_columns_is_enough(
     finally:
         server.drop_database("narrow")
         server.execute("DROP USER narrow")
+
+
+@pytest.mark.parametrize("dsn", ["u:secret@tcp(db.invalid)/x", "postgres://u:secret@db.invalid/x"])
+def test_a_host_that_is_not_known_leads_to_the_network_of_the_gateway(dsn: str) -> None:
+    database = Database(parse_dsn(dsn))
+    with pytest.raises(DatabaseError) as caught, database.connect():
+        pass
+    database.close()
+    line = str(caught.value)
+    assert caught.value.fault is Fault.UNREACHABLE
+    assert "db.invalid" in line
+    assert "may exist only in the gateway's Docker network" in line
+    assert "set GATEWAY_NETWORK" in line
+    assert "secret" not in line

@@ -37,6 +37,13 @@ def test_what_cannot_work_ends_with_a_line(dsn: str, tmp_path: Path) -> None:
     assert "no such file" in run("load", "--dsn", dsn, code=3).output
     assert "SQL_DSN has a wrong value (not shown" in run("load", "--dsn", "x", code=2).output
     run("schema", "--dsn", dsn)
+    assert (
+        "--history: expected a SQLite file"
+        in run("gateway", "--dsn", "u:p@tcp(127.0.0.1:1)/x", "--history", "1", code=2).output
+    )
+    assert (
+        "expected --control" in run("gateway", "--dsn", dsn, "--incident-after", "1", code=2).output
+    )
     assert "at least 1 channel" in run("load", "--dsn", dsn, "--keys", "0", code=2).output
     assert "not empty" in run("schema", "--dsn", dsn, code=3).output
     (tmp_path / "file").touch()

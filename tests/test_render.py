@@ -64,6 +64,18 @@ def test_the_servers_take_what_is_rendered(
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     again = render(out, MONITOR_LANG=language, **telegram)
     assert again.stdout == done.stdout
+    assert (out / "grafana" / "language").read_text() == {"en": "en-US", "zh": "zh-Hans"}[language]
+
+
+def test_the_database_of_the_dashboards_is_the_one_that_is_named(tmp_path: Path) -> None:
+    out = tmp_path / "config"
+    sources = out / "grafana" / "provisioning" / "datasources" / "database.yml"
+    assert render(out).returncode == 0
+    assert "datasources: []" in sources.read_text()
+    done = render(out, GRAFANA_SQL_DSN="grafana:hidden@tcp(db:3307)/newapi")
+    assert "hidden" not in done.stdout + done.stderr
+    assert 'url: "db:3307"' in sources.read_text()
+    assert 'password: "hidden"' in sources.read_text()
 
 
 @pytest.mark.parametrize(
@@ -73,6 +85,7 @@ def test_the_servers_take_what_is_rendered(
         ({**TELEGRAM, "TELEGRAM_CHAT_ID": "group"}, "TELEGRAM_CHAT_ID=group: expected"),
         ({"TELEGRAM_BOT_TOKEN": "1:x"}, "TELEGRAM_CHAT_ID is not set: expected"),
         ({"PROMETHEUS_URL": "prometheus"}, "PROMETHEUS_URL=prometheus: expected http://host"),
+        ({"GRAFANA_SQL_DSN": "x"}, "GRAFANA_SQL_DSN has a wrong value (not shown): expected"),
         ({"MONITOR_LANG": "fr"}, "MONITOR_LANG=fr: expected en or zh"),
     ],
 )

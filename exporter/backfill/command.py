@@ -17,7 +17,7 @@ from exporter.backfill.grid import Grid
 from exporter.backfill.progress import Progress
 from exporter.backfill.writer import Writer
 from exporter.settings import ExporterSettings
-from exporter.state import State, StateError
+from exporter.state import State, StateError, StateInUseError
 from newapi.database import Database, DatabaseError
 from newapi.logs import LogTable
 from newapi.schema import inspect
@@ -29,8 +29,13 @@ log = logging.getLogger(__name__)
 EXIT_FAILED, EXIT_DATABASE = 1, 3
 
 
-def run(settings: ExporterSettings, out: Path) -> None:
+def run(settings: ExporterSettings, out: Path, *, unless_begun: bool = False) -> None:
     """Read the past into Prometheus's data folder; exits with another code than 0 if it fails.
+
+    Args:
+        settings: the exporter's.
+        out: the folder.
+        unless_begun: whether it is no mistake that counting has begun, or no days are wanted.
 
     Raises:
         SettingError: a setting is wrong, or the time for it is over.
@@ -40,8 +45,17 @@ def run(settings: ExporterSettings, out: Path) -> None:
         state = State(settings.exporter_state)
     except MissingBinaryError as error:
         raise SettingError(str(error)) from None
+    except StateInUseError as error:
+        if unless_begun:
+            log.info("nothing to do: %s", error)
+            return
+        raise SettingError(f"EXPORTER_STATE: {error}") from None
     except StateError as error:
         raise SettingError(f"EXPORTER_STATE: {error}") from None
+    if unless_begun and (reason := _needless(settings, state)):
+        state.close()
+        log.info("nothing to do: %s", reason)
+        return
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     timeout = settings.db_statement_timeout
@@ -56,6 +70,15 @@ def run(settings: ExporterSettings, out: Path) -> None:
         _fail(EXIT_FAILED, str(error))
     except OSError as error:
         _fail(EXIT_FAILED, f"{error.filename or out}: {error.strerror or error}")
+
+
+def _needless(settings: ExporterSettings, state: State) -> str:
+    """Say why there is no past to read, nothing where there is."""
+    if state.noted("counting_since"):
+        return f"EXPORTER_STATE={settings.exporter_state}: counting has begun"
+    if not settings.backfill_days and progress.load(state) is None:
+        return "BACKFILL_DAYS=0"
+    return ""
 
 
 def _begin(settings: ExporterSettings, state: State, database: Database, out: Path) -> Progress:
