@@ -84,7 +84,14 @@ MONITOR: dict[str, tuple[Series, Series]] = {
     ),
 }  # fmt: skip
 
+_UNDELIVERED = 'alertmanager_notifications_failed_total{integration="webhook"}'
+FIRING: dict[str, list[Series]] = {
+    "NewAPIMonitorNotificationsFailing": [{_UNDELIVERED: "0x65 0+2x25"}],
+}
+"""More that fires."""
+
 QUIET: dict[str, list[Series]] = {
+    "NewAPIMonitorNotificationsFailing": [{_UNDELIVERED: "0x69 6x20"}],  # a restart
     "NewAPIMonitorErrorLoggingNeverSeen": [
         {"newapi_error_log_seen": "0x90", "newapi_requests_total": "1000x90"},
         {"newapi_error_log_seen": "0x60 1x30", "newapi_requests_total": "5000x90"},
@@ -109,7 +116,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> str:
     tests = []
     for alertname, (firing, near) in MONITOR.items():
         for name, series, count in (
-            ("fires", firing, 1),
+            *(("fires", loud, 1) for loud in (firing, *FIRING.get(alertname, []))),
             *(("does not", quiet, 0) for quiet in (near, *QUIET.get(alertname, []))),
         ):
             if alertname == "NewAPIMonitorWatchdog" and not count:
