@@ -59,7 +59,7 @@ def test_an_empty_table_has_its_end_at_the_beginning(logs: Logs) -> None:
 def test_gaps_are_remembered_where_rows_are_fresh_alone(
     logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boundary, "PAGE", 50)
+    monkeypatch.setattr(boundary, "PIECE", 50)
     old = {n: NOW - 86_400 + n for n in range(1, 2000) if n % 10}
     fresh = {n: NOW - 300 + (n - 2000) / 10 for n in range(2000, 3000) if n % 7}
     logs.write(old | fresh)
@@ -95,6 +95,6 @@ def test_a_gateway_with_another_clock_is_as_fresh(logs: Logs, skew: int) -> None
 def test_a_row_without_a_time_does_not_make_the_whole_table_fresh(
     logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boundary, "PAGE", 50)
+    monkeypatch.setattr(boundary, "PIECE", 50)
     logs.write({n: NOW - 86_400 for n in range(1, 1000) if n != 5} | {1000: 0})
     assert 5 not in Gaps(logs.boundary().gaps)

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from exporter.position import AHEAD, OLD, Gap, Gaps, Position, advance, time_of
-from newapi.logs import LogTable
-
-PAGE = 5000
-"""Rows of one read. On SQLite a reader that lingers makes the gateway lose a row."""
+from newapi.logs import PIECE, LogTable
 
 
 @dataclass(frozen=True)
@@ -33,11 +30,11 @@ def find(connection: Connection, table: LogTable, clock: Callable[[], float]) ->
     """Find the end of the table, reading its last ten minutes by primary key."""
     position = Position(_settled(connection, table, clock()))
     gaps = Gaps()
-    while rows := table.after(connection, position.last_id, PAGE):
+    while rows := table.after(connection, position.last_id, PIECE):
         step = advance(position, rows, clock())
         gaps.apply(step)
         position = step.position
-        if len(rows) < PAGE:
+        if len(rows) < PIECE:
             break
     return Boundary(position, gaps.all(), clock())
 
@@ -51,15 +48,15 @@ def _settled(connection: Connection, table: LogTable, now: float) -> int:
     newest, created_at = table.newest(connection)
     # A gateway whose clock is behind ours is as fresh by its own; but not any time is one.
     fresh = max(min(now, created_at), now - AHEAD) - OLD
-    last, width = newest, PAGE
+    last, width = newest, PIECE
     while last > 0:
         first = max(last - width + 1, 1)
-        rows = table.within(connection, first, last, PAGE)
-        if len(rows) == PAGE and width > PAGE:  # there may be more: look closer
-            width = PAGE
+        rows = table.within(connection, first, last, PIECE)
+        if len(rows) == PIECE and width > PIECE:  # there may be more: look closer
+            width = PIECE
             continue
         last = first - 1
         if rows and max(map(time_of, rows)) < fresh:
             break
-        width = PAGE if rows else width * 2
+        width = PIECE if rows else width * 2
     return last
