@@ -332,13 +332,16 @@ def test_a_writer_on_sqlite_waits_for_no_longer_than_a_commit_takes(
             exporter.start()
             wait_until(lambda: exporter.get("/-/ready").ok, PATIENCE)
             assert exporter.metrics()["newapi_exporter_rows_read_total"][NONE] > many
-            _assert_short(gateway.lock_waits(), at_least=many // 50_000)
+            catching_up = gateway.lock_waits()
+            _assert_short(catching_up)
             assert peak_memory(exporter) < ALLOWED
 
             alerts.write_text(RULE)
             # Each question makes it render a page.
             wait_until(lambda: _window_is_complete(exporter), PATIENCE)
-            _assert_short(gateway.lock_waits(), at_least=many // 200_000)
+            filling = gateway.lock_waits()
+            _assert_short(filling)
+        assert len(catching_up) + len(filling) >= many // 200_000  # they did meet
         with database.connect() as connection:
             counts = "SELECT COUNT(*), SUM(CASE WHEN type = 2 THEN 1 ELSE 0 END) FROM logs"
             rows, completed = connection.execute(text(counts)).one()
@@ -346,10 +349,9 @@ def test_a_writer_on_sqlite_waits_for_no_longer_than_a_commit_takes(
         wait_until(lambda: sum(exporter.metrics()["newapi_requests_total"].values()) == completed)
 
 
-def _assert_short(waits: list[int], at_least: int) -> None:
+def _assert_short(waits: list[int]) -> None:
     """Hold that commits which found the file locked waited once; one in ten may meet a machine that
     gives the exporter no time just then, and so may all where they are few."""
-    assert len(waits) >= at_least
     assert len(waits) <= 20 or waits[len(waits) * 9 // 10] == 1, Counter(waits)
 
 
