@@ -12,6 +12,8 @@ class Status:
 
     caught_up: bool = False
     """Whether the first reading of the log table has reached its end."""
+    inventory_tried: bool = False
+    """Whether the inventory was read, or failed to be, once the log table was caught up with."""
     troubles: dict[str, str] = field(default_factory=dict)
     """By part of the program, one line on what keeps it from working now."""
     errors: Counter[str] = field(default_factory=Counter)
@@ -36,9 +38,19 @@ class Status:
         """Note that a part works again."""
         self.troubles.pop(part, None)
 
+    @property
+    def can_tell(self) -> bool:
+        """Whether there is something to scrape.
+
+        A page without the inventory would end the alerts that rest on it, just for the moment
+        between two readings of a start.
+        """
+        return self.caught_up and self.inventory_tried
+
     def reasons(self) -> list[str]:
         """Give the reasons why the exporter is not ready, one line each."""
         reasons = list(self.troubles.values())
-        if not self.caught_up and not reasons:
-            reasons.append("the log table is being read for the first time since the start")
+        if not self.can_tell and not reasons:
+            part = "inventory" if self.caught_up else "log table"
+            reasons.append(f"the {part} is being read for the first time since the start")
         return reasons

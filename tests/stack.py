@@ -157,8 +157,9 @@ class Stack:
             capture_output=True,
             text=True,
             timeout=30,
-            check=True,
+            check=False,
         )
+        assert done.returncode == 0, done.stderr
         entries: list[dict[str, Any]] = json.loads(done.stdout)
         return entries
 

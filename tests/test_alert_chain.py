@@ -305,4 +305,4 @@ def test_nothing_was_told_twice_or_without_a_reason(chain: Chain) -> None:
         [("told", name) for name in tells]
         + [("breaker", name) for name in (*stops, "dry")]
         + [("ended", name) for name in ("ends", "removed")]
-    )
+    ), "\n\n".join(chain.texts())

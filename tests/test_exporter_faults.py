@@ -59,6 +59,28 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
     assert SECRET not in done.stderr + done.stdout
 
 
+def test_there_is_no_page_before_the_inventory_was_read(mariadb: MariaDB) -> None:
+    """It would end the alerts that rest on it."""
+    dsn = mariadb.create_database("slow_inventory")
+    create(parse_dsn(dsn))
+    engine = create_engine(parse_dsn(dsn))
+    with Exporter({"SQL_DSN": dsn, "DB_STATEMENT_TIMEOUT": "60"}, ALIVE) as exporter:
+        exporter.stop()
+        with engine.connect() as connection:
+            connection.execute(text("LOCK TABLES channels WRITE"))
+            exporter.start()
+            reading = "the inventory is being read for the first time since the start"
+            wait_until(lambda: reading in exporter.get("/-/ready").text)
+            for page in ("/metrics", "/metrics/alerts"):
+                assert exporter.get(page).status_code == 503
+            connection.execute(text("UNLOCK TABLES"))
+        wait_until(lambda: exporter.get("/-/ready").ok)
+        name = "newapi_inventory_read_timestamp_seconds"
+        assert exporter.metrics("/metrics/alerts")[name][frozenset()] > 0
+    engine.dispose()
+    mariadb.drop_database("slow_inventory")
+
+
 def test_an_address_in_use_and_a_state_in_use_are_refused(tmp_path: Path) -> None:
     with Exporter({"SQL_DSN": f"sqlite:///{tmp_path}/none.db"}, ALIVE) as first:
         done = run(tmp_path, EXPORTER_LISTEN=f"127.0.0.1:{first.port}")
