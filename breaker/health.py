@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from breaker.mode import Mode
 from newapi.database import Database, DatabaseError
 from newapi.options import read_options
+from newapi.rights import excess, grants, look
 from newapi.schema import Schema, inspect
 from newapi.switch import Kind, Switch, as_text
 from service.log import OncePerMinute
@@ -86,6 +87,15 @@ class Health:
         Raises:
             DatabaseError: the account may not disable a channel.
         """
+        with self._database.connect() as connection:
+            rights = look(connection)
+        writes = {name: of for s in self._switches.values() for name, of in s.writes.items()}
+        if too_much := excess(rights, writes):
+            self._say(
+                f"this account may do more than the breaker needs: {too_much}; deploy/grants has"
+                " the SQL for one that may not",
+                logging.WARNING,
+            )
         for kind, switch in self._switches.items():
             try:
                 with self._database.begin() as connection:
@@ -93,30 +103,32 @@ class Health:
                         self._say(f"may run: {as_text(statement, connection)}")
                     switch.rehearse(connection, schema)
             except DatabaseError as error:
+                lacking = grants(rights, {}, switch.writes)
+                text = "; ".join((str(error), *(f"needed: {grant}" for grant in lacking)))
                 if kind is Kind.CHANNEL:
-                    raise
-                self.without[kind] = str(error)
-                log.warning("%ss cannot be disabled: %s", kind, error)
+                    raise DatabaseError(error.fault, text) from None
+                self.without[kind] = text
+                log.warning("%ss cannot be disabled: %s", kind, text)
             else:
                 self.without.pop(kind, None)
         if not schema.has("channels", "other_info"):
-            self._warn_of_tests()
+            self._warn_of_tests(schema)
 
-    def _warn_of_tests(self) -> None:
+    def _warn_of_tests(self, schema: Schema) -> None:
         """One API enables what its tests find well, also what was disabled by hand."""
         try:
             with self._database.connect() as connection:
-                fights = read_options(connection).enabled("AutomaticEnableChannelEnabled")
+                options = read_options(connection, schema)
         except DatabaseError:
             return
-        if fights:
+        if options.enabled("AutomaticEnableChannelEnabled"):
             self._say(
                 "AutomaticEnableChannelEnabled is on: One API's channel tests enable what the"
                 " breaker disables, and it will disable that again; better turn it off"
             )
 
-    def _say(self, line: str) -> None:
+    def _say(self, line: str, level: int = logging.INFO) -> None:
         """Log a line unless it was logged since the start."""
         if line not in self._told:
             self._told.add(line)
-            log.info("%s: %s", self._database.name, line)
+            log.log(level, "%s: %s", self._database.name, line)

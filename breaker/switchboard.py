@@ -96,7 +96,8 @@ class Switchboard:
         """
         try:
             with self.database.connect() as connection:
-                return read_options(connection).enabled("AutomaticEnableChannelEnabled")
+                options = read_options(connection, inspect(connection))
+            return options.enabled("AutomaticEnableChannelEnabled")
         except DatabaseError as error:
             if error.fault is Fault.MISSING:
                 return False

@@ -5,6 +5,7 @@ import logging
 import time
 from importlib.metadata import version
 
+from exporter.account import Account
 from exporter.exposition.alerts import AlertCollector
 from exporter.exposition.inventory import InventoryCollector
 from exporter.exposition.logs import LogCollector
@@ -61,6 +62,10 @@ class Exporter:
             )
         except StateError as error:
             raise SettingError(f"EXPORTER_STATE: {error}") from None
+        apart = self.logs is not self.database
+        self.accounts = [Account(self.database, holds_logs=not apart, holds_inventory=True)]
+        if apart:
+            self.accounts.append(Account(self.logs, holds_logs=True, holds_inventory=False))
         self.status = Status()
         self.rulebook = Rulebook(
             settings.alerts_file, settings.exporter_state / "alerts.yml", self.status, settings.tz
@@ -99,10 +104,10 @@ class Exporter:
         )
 
         def metrics(accept: str) -> Exposition | None:
-            return render(accept) if self.status.caught_up else None
+            return render(accept) if self.status.can_tell else None
 
         def alerts(accept: str) -> Exposition | None:
-            return render_alerts(accept) if self.status.caught_up else None
+            return render_alerts(accept) if self.status.can_tell else None
 
         jobs = Jobs()
         app = create_app(
@@ -113,6 +118,7 @@ class Exporter:
         jobs.every(settings.poll_interval, self.poll)
         jobs.every(settings.poll_interval, self.stock.read)
         jobs.every(EXPIRE_EVERY, self._expire)
+        jobs.every(EXPIRE_EVERY, self._look_at_accounts)
         try:
             serve(
                 app, settings.exporter_listen, threads=8, started=lambda url: self._begin(jobs, url)
@@ -131,6 +137,10 @@ class Exporter:
                 settings.backfill_days,
             )
         jobs.start()
+
+    def _look_at_accounts(self) -> None:
+        for account in self.accounts:
+            account.look()
 
     def _expire(self) -> None:
         try:

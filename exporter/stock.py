@@ -56,16 +56,20 @@ class Stock:
     def read(self) -> None:
         """Read everything, if it was read too long ago; what fails is tried again next time."""
         now = self._clock()
-        if abs(now - self._read_at) < EVERY:
-            return
+        try:
+            if abs(now - self._read_at) >= EVERY:
+                self._read(now)
+        finally:
+            self._status.inventory_tried |= self._status.caught_up
+
+    def _read(self, now: float) -> None:
         try:
             with self._logs.connect() as connection:
                 schema = inspect(connection)
             with self._database.connect() as connection:
                 tables = schema if self._logs is self._database else inspect(connection)
                 inventory = read_inventory(connection, tables, schema.flavour, now)
-                tables.require("options", "key", "value")
-                options = read_options(connection)
+                options = read_options(connection, tables)
             self._ledger.compare(present(inventory))
             self.seen.look(inventory, now)
         except StateError as error:

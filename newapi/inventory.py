@@ -24,6 +24,16 @@ from newapi.schema import Flavour, Schema
 CHANNEL_STATUS = {1: "enabled", 2: "manually_disabled", 3: "auto_disabled"}
 """channels.status (New API common/constants.go, One API model/channel.go)."""
 
+COLUMNS = {
+    "channels": ("id", "name", "type", "group", "tag", "status", "response_time", "balance",
+                 "balance_updated_time", "used_quota", "test_time"),
+    "tokens": ("id", "name", "user_id", "group", "status", "remain_quota", "used_quota",
+               "unlimited_quota", "expired_time", "accessed_time"),
+    "users": ("id", "username", "group", "quota", "used_quota"),
+    "abilities": ("group", "model", "channel_id", "enabled"),
+}  # fmt: skip
+"""What is read of each table; where a table has deleted_at, that too."""
+
 _KEY_STATUS = {2: "disabled", 3: "expired", 4: "exhausted"}
 
 
@@ -107,10 +117,7 @@ def read_inventory(
 
 
 def _channels(connection: Connection, schema: Schema, flavour: Flavour) -> tuple[Channel, ...]:
-    rows = _read(
-        connection, schema, "channels", "id", "name", "type", "group", "tag", "status",
-        "response_time", "balance", "balance_updated_time", "used_quota", "test_time",
-    )  # fmt: skip
+    rows = _read(connection, schema, "channels")
     return tuple(
         Channel(
             id=_int(row["id"]),
@@ -132,10 +139,7 @@ def _channels(connection: Connection, schema: Schema, flavour: Flavour) -> tuple
 def _api_keys(
     connection: Connection, schema: Schema, usernames: Mapping[int, str], now: float
 ) -> tuple[ApiKey, ...]:
-    rows = _read(
-        connection, schema, "tokens", "id", "name", "user_id", "group", "status", "remain_quota",
-        "used_quota", "unlimited_quota", "expired_time", "accessed_time",
-    )  # fmt: skip
+    rows = _read(connection, schema, "tokens")
     return tuple(
         ApiKey(
             id=_int(row["id"]),
@@ -155,7 +159,7 @@ def _api_keys(
 
 
 def _users(connection: Connection, schema: Schema) -> tuple[User, ...]:
-    rows = _read(connection, schema, "users", "id", "username", "group", "quota", "used_quota")
+    rows = _read(connection, schema, "users")
     return tuple(
         User(
             id=_int(row["id"]),
@@ -184,11 +188,11 @@ def _enabled_channels(connection: Connection) -> dict[tuple[str, str], int]:
     return {(_text(m), _text(g)): int(n) for m, g, n in connection.execute(statement)}
 
 
-def _read(connection: Connection, schema: Schema, name: str, *columns: str) -> list[dict[str, Any]]:
-    """Read these columns of a table, NULL for those that it lacks, without deleted rows."""
+def _read(connection: Connection, schema: Schema, name: str) -> list[dict[str, Any]]:
+    """Read COLUMNS of a table, NULL for those that it lacks, without deleted rows."""
     schema.require(name, "id")
     chosen: list[ColumnElement[Any]] = [
-        column(c) if schema.has(name, c) else null().label(c) for c in columns
+        column(c) if schema.has(name, c) else null().label(c) for c in COLUMNS[name]
     ]
     statement = select(*chosen).select_from(table(name)).order_by(column("id"))
     if schema.has(name, "deleted_at"):

@@ -24,7 +24,14 @@ PIECE = 1000
 """Rows of one statement by primary key: on SQLite the gateway cannot commit while it runs, and so
 many take less than a commit."""
 
+_DURATION = {Flavour.NEW_API: "use_time", Flavour.ONE_API: "elapsed_time"}
+
 _REQUIRED = ("id", "created_at", "type", "channel_id", "model_name", "quota")
+
+
+def columns_of(flavour: Flavour) -> tuple[str, ...]:
+    """Name the columns that are read, in the order of LogRow's fields."""
+    return tuple(_DURATION[flavour] if name == "duration" else name for name in LogRow._fields)
 
 
 class LogTable:
@@ -118,10 +125,8 @@ class LogTable:
         return None if row_id is None else int(row_id)
 
     def _select(self, schema: Schema) -> Select[Any]:
-        names = {"duration": "use_time" if self.flavour is Flavour.NEW_API else "elapsed_time"}
         columns: list[ColumnElement[Any]] = []
-        for field in LogRow._fields:
-            name = names.get(field, field)
+        for field, name in zip(LogRow._fields, columns_of(self.flavour), strict=True):
             present = schema.has("logs", name)
             columns.append(column(name) if present else null().label(field))
         return select(*columns).select_from(table("logs"))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, column, select, table
 
+from newapi.schema import OPTIONS_VIEW, Schema
+
 DEFAULTS: Mapping[str, str] = {
     "QuotaPerUnit": "500000",
     "LogConsumeEnabled": "true",
@@ -71,9 +73,15 @@ class Options:
         return "USD", 1.0
 
 
-def read_options(connection: Connection) -> Options:
-    """Read the white-listed options."""
-    options = table("options", column("key"), column("value"))
+def read_options(connection: Connection, schema: Schema) -> Options:
+    """Read the white-listed options, from the view that holds no others where there is one.
+
+    Raises:
+        DatabaseError: they are missing or not granted.
+    """
+    name = OPTIONS_VIEW if schema.has(OPTIONS_VIEW, "value") else "options"
+    schema.require(name, "key", "value")
+    options = table(name, column("key"), column("value"))
     statement = select(options.c.key, options.c.value).where(options.c.key.in_(list(DEFAULTS)))
     saved = {row[0]: row[1] or "" for row in connection.execute(statement)}
     return Options({**DEFAULTS, **saved})

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, bindparam, text
 from newapi.database import DatabaseError, Fault
 
 TABLES = ("logs", "channels", "tokens", "users", "abilities", "options")
+OPTIONS_VIEW = "monitor_options"
+"""The view of the options that may be read, which deploy/grants makes."""
 
 _COLUMNS = {
     "mysql": "SELECT table_name, column_name FROM information_schema.columns"
@@ -74,7 +76,7 @@ class Schema:
 def inspect(connection: Connection) -> Schema:
     """Look up the columns of the gateway's tables."""
     statement = text(_COLUMNS[connection.dialect.name]).bindparams(
-        bindparam("tables", TABLES, expanding=True)
+        bindparam("tables", (*TABLES, OPTIONS_VIEW), expanding=True)
     )
     columns: dict[str, set[str]] = {}
     for table, column in connection.execute(statement):

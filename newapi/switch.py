@@ -6,7 +6,7 @@ it is expected to hold, and look afterwards whether it helped.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -100,6 +100,10 @@ class Switch(Protocol):
     @property
     def kind(self) -> Kind:
         """What it switches."""
+
+    @property
+    def writes(self) -> Mapping[str, Sequence[str]]:
+        """The columns that it writes, by table."""
 
     def require(self, schema: Schema) -> None:
         """Refuse a database whose columns do not allow it (DatabaseError names the column)."""

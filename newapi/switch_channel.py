@@ -7,7 +7,7 @@ abilities.enabled (New API model/channel.go UpdateChannelStatus, model/ability.g
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -80,6 +80,7 @@ class ChannelSwitch:
     """Switches channels. Its methods are those of newapi.switch.Switch."""
 
     kind = Kind.CHANNEL
+    writes: ClassVar = {"channels": ("status", "other_info"), "abilities": ("enabled",)}
 
     def require(self, schema: Schema) -> None:
         """Refuse a database in which no channel can be disabled.

@@ -5,6 +5,7 @@ API the same), and that column alone is written. It keeps no reason beside it.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -59,6 +60,7 @@ class ApiKeySwitch:
     """Switches API keys. Its methods are those of newapi.switch.Switch."""
 
     kind = Kind.API_KEY
+    writes: ClassVar = {"tokens": ("status",)}
 
     def require(self, schema: Schema) -> None:
         """Refuse a database in which no API key can be disabled.

@@ -43,6 +43,7 @@ _BINARIES = {
     "amtool": _Binary("AMTOOL", ("amtool",), beside="ALERTMANAGER"),
     "mariadbd": _Binary("MARIADBD", ("mariadbd",)),
     "mariadb-install-db": _Binary("", ("mariadb-install-db",), beside="MARIADBD"),
+    "mariadb": _Binary("", ("mariadb", "mysql"), beside="MARIADBD"),
     "postgres": _Binary("POSTGRES_BIN", ("postgres",), folder=True, folders=_POSTGRES),
     "initdb": _Binary("POSTGRES_BIN", ("initdb",), folder=True, folders=_POSTGRES),
     "grafana": _Binary("GRAFANA", ("grafana",), folders=_GRAFANA, unpacked=False),
@@ -53,8 +54,8 @@ def find(name: str) -> Path:
     """Find a program: the environment's variable, then PATH, then what `make servers` unpacked.
 
     Args:
-        name: prometheus, promtool, alertmanager, amtool, mariadbd, mariadb-install-db, postgres,
-            initdb or grafana.
+        name: prometheus, promtool, alertmanager, amtool, mariadbd, mariadb-install-db, mariadb,
+            postgres, initdb or grafana.
 
     Raises:
         MissingBinaryError: it is nowhere, or the variable names no program.

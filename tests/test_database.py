@@ -234,7 +234,7 @@ def read_all(dsn: str) -> tuple[Schema, Inventory, Options, int]:
         schema = inspect(connection)
         found = read_inventory(connection, schema, schema.flavour, NOW)
         rows = LogTable(schema).after(connection, 0, 1000)
-        result = schema, found, read_options(connection), len(rows)
+        result = schema, found, read_options(connection, inspect(connection)), len(rows)
     database.close()
     return result
 

@@ -42,7 +42,7 @@ def inventory(database: Database, now: float = NOW) -> Inventory:
 
 def options(database: Database) -> Options:
     with database.connect() as connection:
-        return read_options(connection)
+        return read_options(connection, inspect(connection))
 
 
 @FLAVOURS

@@ -70,6 +70,9 @@ class MariaDB(Server):
             self.run(str(self.binary), *basics, *self._user(), f"--datadir={self.data}")
             return
         self.run(
+            # Where each server that starts removes the temporary tables that it finds, not in /tmp.
+            "env",
+            f"TMPDIR={self.folder}",
             str(find("mariadb-install-db")),
             "--no-defaults",
             *self._user(),
