@@ -3,14 +3,16 @@
 import os
 import platform
 
-from benchmarks import catchup, trip
+from benchmarks import catchup, rules, scrape, trip
 
 
 def main() -> None:
     """Measure everything, one benchmark after the other."""
     print(f"Python {platform.python_version()}, {os.cpu_count()} processors, {platform.machine()}")
     catchup.main()
+    scrape.main()
     trip.main()
+    rules.main()
 
 
 if __name__ == "__main__":
