@@ -8,7 +8,7 @@ from importlib.metadata import version
 from exporter.account import Account
 from exporter.exposition.alerts import AlertCollector
 from exporter.exposition.inventory import InventoryCollector
-from exporter.exposition.logs import LogCollector
+from exporter.exposition.logs import LogText, UnavailableCollector
 from exporter.exposition.monitor import MonitorCollector
 from exporter.exposition.pages import page
 from exporter.exposition.targets import TargetText
@@ -92,10 +92,11 @@ class Exporter:
         settings = self._settings
         gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])
         render = page(
-            LogCollector(self.ledger, self.status),
+            UnavailableCollector(self.ledger, self.status),
             TodayCollector(self.ledger, self.filler, self.status),
             InventoryCollector(self.stock, self.ledger),
             MonitorCollector(self.ledger, self.status, settings.tz.key),
+            text=LogText(self.ledger, self.status),
         )
         readings = Readings(self.ledger, self.filler, self.stock, time.time)
         render_alerts = page(

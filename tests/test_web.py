@@ -27,6 +27,11 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0
 """What Prometheus sends."""
 
 
+def _nothing(*, openmetrics: bool) -> str:
+    del openmetrics
+    return ""
+
+
 class Sums(Collector):
     """Every metric over the log table, for one request."""
 
@@ -48,7 +53,7 @@ class Program:
         self.reasons: list[str] = []
         self.facts = [("Gateway", "New API")]
         self.caught_up = True
-        self.render = metrics_page(Sums())
+        self.render = metrics_page(Sums(), text=_nothing)
 
     def page(self) -> Page:
         return Page("A program", "It does things.", self.facts, [("/metrics", "metrics")])

@@ -6,13 +6,11 @@ from one replacement in a template of the points.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
 from typing import BinaryIO
 
-from prometheus_client.samples import Sample
-
 from exporter.backfill.grid import MARK, template
-from exporter.catalogue import LOG_METRICS, Counter, Histogram
+from exporter.catalogue import LOG_METRICS
+from exporter.exposition.samples import heads, values
 from exporter.series import Series, series_of
 from exporter.totals import Labels, Sums
 
@@ -45,7 +43,7 @@ class Sheet:
         """Values that are kept until they are written."""
         self.width = 0
         """Samples that each point takes now."""
-        for name, labels_ in {series_of(m, key) for m, values in sums.items() for key in values}:
+        for name, labels_ in {series_of(m, key) for m, of in sums.items() for key in of}:
             if name in self._metrics:
                 self._shown[name, labels_] = self._values(name, labels_)
 
@@ -58,9 +56,9 @@ class Sheet:
         """Let series begin at the last point, with 0: what they show next is an increase."""
         for each in series:
             if each[0] in self._metrics and self._points:
-                values = self._values(*each)
-                self._changes[each] = [(len(self._points) - 1, values)]
-                self.changed += len(values)
+                shown = self._values(*each)
+                self._changes[each] = [(len(self._points) - 1, shown)]
+                self.changed += len(shown)
 
     def add(self, point: float, changed: Iterable[Series]) -> None:
         """Add a point at which these series have new sums."""
@@ -68,27 +66,27 @@ class Sheet:
         index = len(self._points) - 1
         for each in changed:
             if each[0] in self._metrics:
-                values = self._values(*each)
-                self._changes.setdefault(each, []).append((index, values))
-                self.changed += len(values)
+                shown = self._values(*each)
+                self._changes.setdefault(each, []).append((index, shown))
+                self.changed += len(shown)
 
     def write(self, file: BinaryIO) -> int:
         """Write all points and begin a new stretch behind them; gives the number of samples."""
         lines, offsets = template(self._points)
         samples = 0
-        for series, heads in self._heads.items():
+        for series, before in self._heads.items():
             runs = self._changes.get(series, [])
             if series in self._shown and not (runs and runs[0][0] == 0):
                 runs = [(0, self._shown[series]), *runs]
             ends = [*(offsets[start] for start, _ in runs[1:]), offsets[-1]]
             spans = [
-                (lines[offsets[start] : end], values)
-                for (start, values), end in zip(runs, ends, strict=True)
+                (lines[offsets[start] : end], shown)
+                for (start, shown), end in zip(runs, ends, strict=True)
             ]
-            for column, head in enumerate(heads):
-                file.writelines(span.replace(MARK, head + values[column]) for span, values in spans)
+            for column, head in enumerate(before):
+                file.writelines(span.replace(MARK, head + shown[column]) for span, shown in spans)
             self._shown[series] = runs[-1][1]
-            samples += len(heads) * lines.count(MARK, offsets[runs[0][0]])
+            samples += len(before) * lines.count(MARK, offsets[runs[0][0]])
         self._points, self._changes, self.changed = [], {}, 0
         return samples
 
@@ -96,35 +94,7 @@ class Sheet:
         """Give what a series shows by the sums as they are now."""
         metric = self._metrics[name]
         if (name, labels) not in self._heads:
-            self._heads[name, labels] = heads(metric, labels, self._labels)
+            before = heads(metric, labels, self._labels, empty=False)
+            self._heads[name, labels] = tuple(head.encode("utf-8", "replace") for head in before)
             self.width += len(self._heads[name, labels])
-        if isinstance(metric, Counter):
-            return (b"%d" % self._sums[name][labels],)
-        counts = self._sums.get(f"{name}_bucket", {})
-        row = [counts.get((*labels, index), 0) for index in range(len(metric.bounds) + 1)]
-        values = [b"%d" % seen for seen in accumulate(row)]
-        seconds = self._sums.get(f"{name}_sum", {}).get(labels, 0) / 1000
-        return (*values, values[-1], repr(seconds).encode())
-
-
-def heads(
-    metric: Counter | Histogram, labels: Labels, more: Mapping[str, str]
-) -> tuple[bytes, ...]:
-    """Give name and labels of each sample of a series, as /metrics exposes them, and a space.
-
-    A histogram has its buckets, then _count, then _sum.
-    """
-    sums: Sums = {metric.name: {labels: 0}}
-    if isinstance(metric, Histogram):
-        sums = {f"{metric.name}_bucket": {(*labels, 0): 0}, f"{metric.name}_sum": {labels: 0}}
-    return tuple(_head(sample, more) for sample in metric.family(sums).samples)
-
-
-def _head(sample: Sample, more: Mapping[str, str]) -> bytes:
-    pairs = {name: str(value) for name, value in (sample.labels | dict(more)).items()}
-    labels = ",".join(f'{name}="{_escaped(text)}"' for name, text in pairs.items() if text)
-    return f"{sample.name}{{{labels}}} ".encode("utf-8", "replace")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+        return tuple(value.encode() for value in values(metric, labels, self._sums))

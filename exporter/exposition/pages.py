@@ -1,6 +1,7 @@
 """The two pages of metrics, put together from their collectors."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -10,14 +11,19 @@ _END = b"# EOF\n"
 """The last line of OpenMetrics."""
 
 
-def page(
-    *collectors: Collector, text: Callable[[], str] = str
-) -> Callable[[str], tuple[bytes, str]]:
+class Text(Protocol):
+    """Gives families as they stand on a page."""
+
+    def __call__(self, *, openmetrics: bool) -> str:
+        """Write them in OpenMetrics, or in the older text format."""
+
+
+def page(*collectors: Collector, text: Text) -> Callable[[str], tuple[bytes, str]]:
     """Make what renders a page of metrics for an Accept header: body and Content-Type.
 
     Args:
-        collectors: what is exposed.
-        text: gives more families, as text that is right in every format.
+        collectors: what prometheus-client writes.
+        text: writes the rest, which is many samples.
     """
     registry = CollectorRegistry(auto_describe=False)
     for collector in collectors:
@@ -27,6 +33,7 @@ def page(
         encode, content_type = choose_encoder(accept)
         body = encode(registry)
         end = _END if body.endswith(_END) else b""
-        return body.removesuffix(end) + text().encode() + end, content_type
+        more = text(openmetrics=bool(end)).encode("utf-8", "replace")
+        return body.removesuffix(end) + more + end, content_type
 
     return render

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from exporter.exposition.samples import escaped
 from exporter.readings import Readings
 from exporter.rulebook import Rulebook
 from exporter.rules.rule import Rule
@@ -61,8 +62,9 @@ class TargetText:
         self._last: dict[str, _Written] = {}
         """By a rule's name."""
 
-    def __call__(self) -> str:
+    def __call__(self, *, openmetrics: bool) -> str:
         """Give every family of one moment."""
+        del openmetrics  # gauges are written alike
         rules, zone, last = self._rulebook.rules, self._rulebook.zone, self._last
         written = {rule.name: self._write(rule, zone, last.get(rule.name)) for rule in rules}
         self._last = written  # of two scrapes at the same time either will do
@@ -93,9 +95,5 @@ def _labels(rule: Rule, target: str) -> str:
     labels = {"rule": rule.name, "target": target}
     if rule.scope in TARGET_LABELS:
         labels[TARGET_LABELS[rule.scope]] = target
-    inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in sorted(labels.items()))
+    inside = ",".join(f'{name}="{escaped(text)}"' for name, text in sorted(labels.items()))
     return f"{{{inside}}}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
