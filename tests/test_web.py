@@ -77,7 +77,7 @@ def served() -> Iterator[Program]:
         while not end.is_set():
             server.asyncore.loop(timeout=0.05, map=server._map, count=1)
         server.task_dispatcher.shutdown()
-        server.close()
+        server.asyncore.close_all(server._map)  # connections that a client left open, too
 
     thread = threading.Thread(target=run)
     thread.start()

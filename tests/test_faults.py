@@ -1,0 +1,160 @@
+"""What breaks around the programs while they run: what one sees, and that nothing is lost."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import requests
+from sqlalchemy import create_engine, text
+
+from demo.load import load
+from newapi.dsn import parse_dsn
+from tests.follower import NOON, Follower
+from tests.gateway import gateway_at
+from tests.oracle import newapi_sums
+from tests.programs import Breaker, Exporter, Program
+from tests.servers import MariaDB, Postgres
+from tests.servers.process import wait_until
+from tests.test_breaker_webhook import raw_alert, webhook
+from tests.test_exporter_exact import differences
+from tests.test_switch import add_channel, tables
+
+TOKEN = "a-token-of-the-tests"
+
+
+@contextmanager
+def full_disk(program: Program) -> Iterator[None]:
+    """Let no file of a running program grow, as on a disk that is full."""
+    state = Path(program.settings[program.keeps])
+    largest = max(path.stat().st_size for path in state.rglob("*") if path.is_file())
+    # Each of its files has some room up to the size of the largest; its log is not among them.
+    limits = resource.prlimit(program.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(program.pid, resource.RLIMIT_FSIZE, (largest, limits[1]))
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):  # it was killed meanwhile
+            resource.prlimit(program.pid, resource.RLIMIT_FSIZE, limits)
+
+
+def caught_up(exporter: Exporter, dsn: str) -> None:
+    """Wait until every counter is what SQL says."""
+    expected = newapi_sums(dsn)
+    wait_until(lambda: differences(exporter.metrics(), expected) == [], 30, "all is counted")
+
+
+def post(breaker: Breaker) -> int:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    url = f"{breaker.url}/alerts"
+    return requests.post(url, json=webhook(raw_alert()), headers=headers, timeout=15).status_code
+
+
+def test_a_full_disk_under_the_exporter_loses_nothing(gateway_url: str) -> None:
+    with (
+        gateway_at(gateway_url),
+        Exporter({"SQL_DSN": gateway_url, "POLL_INTERVAL": "1"}) as exporter,
+    ):
+        load(parse_dsn(gateway_url), rows=3000)
+        caught_up(exporter, gateway_url)
+        saved = exporter.metrics()["newapi_requests_total"]
+        with full_disk(exporter):
+            load(parse_dsn(gateway_url), rows=20_000)
+            wait_until(lambda: "state: " in exporter.get("/-/ready").text, 30)
+            shown = exporter.metrics()["newapi_requests_total"]
+            assert all(shown[series] >= value for series, value in saved.items())
+            exporter.stop(crash=True)
+        exporter.start()
+        caught_up(exporter, gateway_url)
+
+
+def test_a_full_disk_under_the_breaker_trips_later(mariadb: MariaDB) -> None:
+    dsn = mariadb.create_database("full_breaker")
+    with (
+        gateway_at(dsn) as database,
+        Breaker({"SQL_DSN": dsn, "BREAKER_TOKEN": TOKEN}) as breaker,
+    ):
+        add_channel(database, 7)
+        with full_disk(breaker):
+            codes = [post(breaker) for _ in range(3)]
+            # Without a record nothing is done; with one, all of it is.
+            assert tables(database, 7)[0] == (2 if 200 in codes else 1)
+        wait_until(lambda: post(breaker) == 200, 30)
+        assert tables(database, 7)[0] == 2
+        assert breaker.get("/metrics").ok
+    mariadb.drop_database("full_breaker")
+
+
+@pytest.mark.parametrize("kind", ["mariadb", "postgres"])
+def test_a_database_that_became_read_only_trips_later(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    server: MariaDB | Postgres = request.getfixturevalue(kind)
+    root = server.create_database("read_only")
+    with gateway_at(root) as database:
+        add_channel(database, 7)
+        if isinstance(server, MariaDB):  # root may write all the same
+            server.execute("CREATE USER writer", "GRANT ALL ON read_only.* TO writer")
+            dsn = root.replace("root@", "writer@")
+            off, on = "SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"
+        else:
+            dsn = root
+            off = "ALTER DATABASE read_only SET default_transaction_read_only = on"
+            on = "ALTER DATABASE read_only RESET default_transaction_read_only"
+        server.execute(off)
+        try:
+            with (
+                Breaker({"SQL_DSN": dsn, "BREAKER_TOKEN": TOKEN}, "/-/healthy") as breaker,
+                Exporter({"SQL_DSN": dsn}) as exporter,
+            ):
+                wait_until(lambda: "read" in breaker.get("/-/ready").text, 20)
+                assert post(breaker) == 503
+                assert exporter.get("/-/ready").ok
+                server.execute(on)
+                breaker.stop()
+                breaker.start()  # a new session, as after a failover
+                wait_until(lambda: post(breaker) == 200, 20)
+                assert tables(database, 7)[0] == 2
+        finally:
+            server.execute(on)
+            if isinstance(server, MariaDB):
+                server.execute("DROP USER writer")
+    server.drop_database("read_only")
+
+
+def test_statements_that_take_too_long_are_ended_and_nothing_is_lost(mariadb: MariaDB) -> None:
+    dsn = mariadb.create_database("slow")
+    settings = {"SQL_DSN": dsn, "POLL_INTERVAL": "1", "DB_STATEMENT_TIMEOUT": "1"}
+    with gateway_at(dsn), Exporter(settings) as exporter:
+        load(parse_dsn(dsn), rows=500)
+        caught_up(exporter, dsn)
+        before = exporter.metrics()["newapi_requests_total"]
+        engine = create_engine(parse_dsn(dsn))
+        with engine.connect() as connection:
+            connection.execute(text("LOCK TABLES logs WRITE"))
+            wait_until(lambda: "log table: " in exporter.get("/-/ready").text, 30)
+            assert exporter.metrics()["newapi_requests_total"] == before  # it waits for nobody
+            connection.execute(text("UNLOCK TABLES"))
+        engine.dispose()
+        load(parse_dsn(dsn), rows=500)
+        caught_up(exporter, dsn)
+        assert exporter.get("/-/ready").ok
+    mariadb.drop_database("slow")
+
+
+@pytest.mark.parametrize("jump", [3600, -3600])
+def test_a_clock_that_jumps_an_hour_loses_and_doubles_nothing(tmp_path: Path, jump: int) -> None:
+    (tmp_path / "one-api.db").touch()
+    follower = Follower(f"sqlite:///{tmp_path}/one-api.db", tmp_path / "state")
+    follower.poller.poll()
+    for step in range(6):
+        follower.now += 2 + (jump if step == 2 else -jump if step == 4 else 0)
+        follower.write({"created_at": NOON + 2 * step}, {"created_at": NOON + 2 * step})
+        follower.poller.poll()
+    counted = follower.ledger.sums()["newapi_requests_total"]
+    assert sum(counted.values()) == 12
+    assert follower.status.reasons() in ([], [
+        "the inventory is being read for the first time since the start"
+    ])  # fmt: skip
+    follower.state.close()
