@@ -65,10 +65,8 @@ class Rulebook:
         was = self._file
         text, problem = seen
         if not problem:
-            try:
-                self._file = read_rules(text or "", str(self.path))
-            except RulesError as error:
-                problem = str(error)
+            found, problem = _understood(text or "", self.path)
+            self._file = found or was
         self.problem = problem
         if problem:
             self._status.errors["rules"] += 1
@@ -90,9 +88,10 @@ class Rulebook:
 
     def _last_good(self) -> RuleFile:
         try:
-            return read_rules(read_text(self._copy) or "", str(self._copy))
+            text = read_text(self._copy) or ""
         except RulesError:
             return NO_RULES
+        return _understood(text, self._copy)[0] or NO_RULES
 
     def _keep(self, text: str) -> None:
         written = self._copy.with_suffix(".new")
@@ -101,3 +100,17 @@ class Rulebook:
             written.replace(self._copy)
         except OSError as error:
             log.warning("%s: no copy of the rules is kept: %s", self._copy, error.strerror)
+
+
+def _understood(text: str, path: Path) -> tuple[RuleFile | None, str]:
+    """Read rules; gives None and the mistake where there is one, be it ours.
+
+    Whatever reading them meets, the rules in force stay so, and nothing else stops.
+    """
+    try:
+        return read_rules(text, str(path)), ""
+    except RulesError as error:
+        return None, str(error)
+    except Exception as error:
+        log.exception("alert rules cannot be read")
+        return None, f"{path}: it cannot be read, {type(error).__name__}: see log"

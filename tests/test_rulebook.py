@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.rulebook import Rulebook
+from exporter.rules.file import RuleFile, read_rules
 from exporter.status import Status
 
 GOOD = "rules: [{name: %s, type: token_usage, threshold: 5}]\n"
@@ -82,6 +83,27 @@ def test_a_mistake_at_the_start_brings_back_the_last_good_rules(book: Book) -> N
     assert book.refresh()
     assert book.names() == ["a"]
     assert not book.rulebook.good
+
+
+def test_what_no_reader_expects_is_a_mistake_too(
+    book: Book, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    book.file.write_text(GOOD % "a")
+    book.refresh()
+
+    def fails(text: str, name: str) -> RuleFile:
+        if "fails" in text:
+            raise OverflowError
+        return read_rules(text, name)
+
+    monkeypatch.setattr("exporter.rulebook.read_rules", fails)
+    book.file.write_text(GOOD % "fails")
+    assert not book.refresh()
+    assert (book.names(), book.rulebook.good) == (["a"], False)
+    assert "it cannot be read, OverflowError" in caplog.text
+    book.begin()
+    assert book.refresh()
+    assert (book.names(), book.rulebook.good) == (["a"], False)
 
 
 @pytest.mark.parametrize("copy", [None, BROKEN.encode(), b"\xff\xfe"])

@@ -1,5 +1,6 @@
 """Reads a file of rules, and says where it is wrong: file, line, key, what would be right."""
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -105,8 +106,20 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError) as error:  # 2026-02-30, !!bool perhaps
-            mark = node.start_mark
-            raise yaml.constructor.ConstructorError(None, None, str(error), mark) from None
+            problem = f"{node.value:.40}: {error}" if isinstance(node.value, str) else str(error)
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        """Read a number as people do: in YAML 1.1, 010 is 8 and 1:30 is 90."""
+        if _NO_DECIMAL.search(node.value):
+            raise ValueError("expected a number as 10 or 0.5; or a text in quotes")
+        whole = str(node.tag).endswith(":int")
+        return self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+
+
+_NO_DECIMAL = re.compile(r"^[-+]?0[0-7_]+$|:")
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_number)
 
 
 def compose(text: str) -> yaml.Node | None:

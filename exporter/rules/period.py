@@ -14,6 +14,9 @@ PERIODS = {
 
 TODAY = "today"
 
+YEARS = range(1970, 3000)
+"""Of a range: what lies beyond is no unix time in every zone."""
+
 Name = Literal[
     "5m", "15m", "30m", "1h", "6h", "12h", "24h", "48h", "72h", "7d", "30d", "today"
 ]  # fmt: skip
@@ -66,6 +69,10 @@ class Range(BaseModel):
 
     @model_validator(mode="after")
     def _forward(self) -> "Range":
+        for key, moment in (("from", self.begin), ("to", self.end)):
+            if moment is not None and moment.year not in YEARS:
+                without = "; a range without end has no `to`" if key == "to" else ""
+                raise ValueError(f"{key}: expected a year from 1970 to 2999{without}")
         utc = ZoneInfo("UTC")
         end = self.ends_at(utc)
         if end is not None and end <= self.starts_at(utc):
