@@ -117,6 +117,11 @@ class Ledger:
         with self._lock:
             self._hold.restart(self._clock())
 
+    def shift(self, seconds: float) -> None:
+        """Take over a clock that was set by so much."""
+        self.gaps.shift(seconds)
+        self.exposed()
+
     def release(self) -> None:
         """Let the new series show their values that showed 0 for long enough.
 

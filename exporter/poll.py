@@ -1,6 +1,7 @@
 """Reads what is new in the log table, page by page, and has it counted."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection
@@ -35,6 +36,10 @@ INSPECT_EVERY = 300
 SKEW = 60
 """Seconds by which the clocks of a gateway's nodes may differ."""
 
+JUMP = 10
+"""Seconds by which the clock and the time that went by part when somebody sets the clock, or wakes
+the machine up. Less makes a late row wait somewhat less, or more."""
+
 FILL_FOR = 0.5
 """Seconds of a poll that may go into filling windows."""
 
@@ -48,6 +53,7 @@ class Poller:
         filler: fills new windows.
         status: what is told how it goes.
         clock: gives unix seconds.
+        steady: gives seconds that only go by, whatever the clock is set to.
     """
 
     def __init__(
@@ -57,12 +63,15 @@ class Poller:
         filler: Filler,
         status: Status,
         clock: Callable[[], float],
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._filler = filler
         self._status = status
         self._clock = clock
+        self._steady = steady
+        self._offset = clock() - steady()
         self._said = OncePerMinute(log)
         self._table: LogTable | None = None
         self._inspected = float("-inf")
@@ -129,11 +138,24 @@ class Poller:
         if self._windows is not None:  # before anything is counted, which adds to them
             self._filler.plan(self._windows)
             self._windows = None
+        self._follow_clock()
         if not self._read_pages(connection, table):
             return False
         self._reread_gaps(connection, table)
         self._settle(connection, table)
         return True
+
+    def _follow_clock(self) -> None:
+        """Mend what goes by the clock where that was set."""
+        offset = self._clock() - self._steady()
+        jump, self._offset = offset - self._offset, offset
+        if abs(jump) < JUMP:
+            return
+        log.warning(
+            "the clock was set by %+.0f s: windows of alert rules and the day are filled anew", jump
+        )
+        self._ledger.shift(jump)
+        self._filler.begin_anew(all_of_it=True)
 
     def _reread_gaps(self, connection: Connection, table: LogTable) -> None:
         """Look once more for the rows of ids that were skipped."""

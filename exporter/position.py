@@ -159,6 +159,11 @@ class Gaps:
         for gap in step.added:
             self._by_first[gap.first] = gap
 
+    def shift(self, seconds: float) -> None:
+        """Take over a clock that was set: what was noticed keeps its age."""
+        moved = (replace(gap, noticed=gap.noticed + seconds) for gap in self._by_first.values())
+        self._by_first = {gap.first: gap for gap in moved}
+
     def copy(self) -> "Gaps":
         """Give the same gaps once more."""
         return Gaps(self._by_first.values())

@@ -41,6 +41,8 @@ class Follower:
         self.database = Database(parse_dsn(url), writable=True)
         self.folder = folder
         self.now: float = NOON
+        self.set_by: float = 0
+        """Seconds by which somebody set the clock, in all."""
         self.zone = ZoneInfo(settings.get("zone", "UTC"))
         self.hold: float = settings.get("hold", 0)
         self.limit: int = settings.get("limit", 1000)
@@ -54,7 +56,9 @@ class Follower:
         self.ledger = Ledger(self.state, self.zone, self.hold, self.limit, self.clock)
         self.status = Status()
         self.filler = Filler(self.ledger, self.clock)
-        self.poller = Poller(self.database, self.ledger, self.filler, self.status, self.clock)
+        self.poller = Poller(
+            self.database, self.ledger, self.filler, self.status, self.clock, self.steady
+        )
         self.poller.follow(self.windows)
         self.stock = Stock(self.database, self.database, self.ledger, self.status, self.clock)
 
@@ -65,6 +69,14 @@ class Follower:
 
     def clock(self) -> float:
         return self.now
+
+    def steady(self) -> float:
+        return self.now - self.set_by
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the exporter's clock forward, or back."""
+        self.now += seconds
+        self.set_by += seconds
 
     def write(self, *rows: dict[str, Any], **same: Any) -> None:
         """Write log rows in one transaction, with what they do not say as in REQUEST."""

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from exporter.fill import REST
-from exporter.spans import Rolling
+from exporter.spans import Day, Rolling
 from exporter.windows import Window
 from newapi.logs import LogTable
 from tests.follower import NOON, Follower
@@ -16,6 +16,8 @@ from tests.oracle import used_between
 
 MONTH = Window("channel", ("*",), Rolling(30 * 86400))
 WEEK = Window("channel", ("*",), Rolling(7 * 86400))
+HOUR = Window("channel", ("*",), Rolling(3600))
+QUARTER = Window("channel", ("*",), Rolling(900))
 
 
 @pytest.fixture
@@ -98,6 +100,73 @@ def test_a_rule_that_is_added_or_goes_lets_the_fill_of_others_go_on(follower: Fo
     while follower.filler.busy:
         follower.poll(1)
     assert shown(follower) == by_sql(follower)
+
+
+@pytest.mark.usefixtures("slowly")
+def test_a_short_window_does_not_wait_for_a_long_one(follower: Follower) -> None:
+    history(follower)
+    follower.poller.follow([MONTH, QUARTER])
+    follower.poll(1)
+    follower.poll(1)
+    assert follower.filler.complete(QUARTER)
+    assert shown(follower, QUARTER) == by_sql(follower, QUARTER)
+    for _ in range(4):
+        follower.poll(1)
+    reached = follower.filler.filled(MONTH)
+    assert 0 < reached < 1
+    follower.poller.follow([MONTH, QUARTER, HOUR])
+    for _ in range(3):
+        follower.poll(1)
+    assert follower.filler.complete(HOUR)  # added later, and complete sooner
+    assert reached <= follower.filler.filled(MONTH) < 1
+    while follower.filler.busy:
+        follower.poll(1)
+    for window in (MONTH, QUARTER, HOUR):
+        assert shown(follower, window) == by_sql(follower, window)
+
+
+def test_what_was_counted_for_a_whole_period_needs_no_fill(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower.poll()
+    monkeypatch.setattr(LogTable, "since", _fails)
+    follower.poller.follow([MONTH, QUARTER])
+    for _ in range(970 // 10):
+        follower.write({})
+        follower.poll(10)
+    assert follower.filler.complete(QUARTER)
+    assert not follower.filler.complete(MONTH)
+    assert shown(follower, QUARTER) == by_sql(follower, QUARTER) > 0
+
+
+def _fails(*_: object) -> None:
+    raise OperationalError("SELECT", {}, Exception("interrupted"))
+
+
+@pytest.mark.parametrize("jump", [3600, -3600, 86400, -86400, 3 * 86400])
+def test_a_clock_that_jumps_and_is_set_right_loses_nothing(follower: Follower, jump: int) -> None:
+    """Gateway and exporter have a clock each; it is the exporter's that is wrong for a while."""
+    history(follower, days=3)
+    day = Window("channel", ("*",), Day(follower.zone))
+    follower.windows = [HOUR, day]
+    follower.poller.follow(follower.windows)
+    follower.poll()
+    for _ in range(3):
+        follower.write({})
+        follower.poll(2)
+    follower.set_clock(jump)
+    for _ in range(5):
+        follower.write({"created_at": int(follower.now) - jump})
+        follower.poll(2)
+        follower.ledger.expire()
+    follower.set_clock(-jump)
+    for _ in range(3):
+        follower.write({})
+        follower.poll(2)
+    assert shown(follower, HOUR) == by_sql(follower, HOUR) == 50 * (1 + 3 + 5 + 3)
+    assert shown(follower, day) == by_sql(follower, day)
+    assert follower.filler.today_complete
+    assert sum(follower.ledger.today()["newapi_today_requests"].values()) == 12
 
 
 def test_a_query_that_fails_keeps_nothing_from_being_counted(

@@ -58,6 +58,21 @@ def test_a_row_that_becomes_visible_late_is_counted_once(make: Make) -> None:
     assert len(follower.ledger.gaps) == 0
 
 
+@pytest.mark.parametrize("jump", [70, -3600])
+def test_a_late_row_is_waited_for_whatever_the_clock_is_set_to(make: Make, jump: int) -> None:
+    follower = make()
+    follower.write(*ids(1))
+    follower.poll()
+    follower.write(*ids(3))
+    follower.poll(2)
+    follower.set_clock(jump)
+    follower.poll(2)
+    follower.write(*ids(2))
+    for _ in range(10):
+        follower.poll(3)
+    assert follower.sum() == 2
+
+
 def test_gaps_around_the_id_2_147_483_648_are_looked_for(make: Make) -> None:
     follower = make()
     edge = 2**31
