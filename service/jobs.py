@@ -12,6 +12,10 @@ from schedule import Scheduler
 log = logging.getLogger(__name__)
 
 
+SLOW = 60
+"""Seconds after which a job that is still running is a reason not to be ready."""
+
+
 class Jobs:
     """Repeats jobs until it is stopped; a job that fails is logged and tried again next time."""
 
@@ -22,6 +26,8 @@ class Jobs:
         self._scheduler = Scheduler()
         self._stop = threading.Event()
         self._failed: dict[str, str] = {}
+        self._running: tuple[str, float] | None = None
+        """The job that is running now, and since when by time.monotonic()."""
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
 
     def every(self, seconds: float, job: Callable[[], object]) -> None:
@@ -29,6 +35,7 @@ class Jobs:
         name = getattr(job, "__name__", repr(job))
 
         def run() -> None:
+            self._running = name, time.monotonic()
             try:
                 job()
             except Exception as error:
@@ -36,6 +43,7 @@ class Jobs:
                 self._failed[name] = f"{name}: failed unexpectedly, {type(error).__name__}: see log"
             else:
                 self._failed.pop(name, None)
+            self._running = None
 
         whole = max(round(seconds), 1)
         repeated = self._scheduler.every(whole).seconds.do(run)
@@ -46,8 +54,11 @@ class Jobs:
         self._thread.start()
 
     def reasons(self) -> list[str]:
-        """Name the jobs whose last run failed, one line each, for readiness."""
-        return list(self._failed.values())
+        """Name the jobs whose last run failed or does not end, one line each, for readiness."""
+        reasons, running = list(self._failed.values()), self._running
+        if running is not None and (seconds := time.monotonic() - running[1]) > SLOW:
+            reasons.append(f"{running[0]}: has been running for {seconds:.0f} s")
+        return reasons
 
     def stop(self) -> None:
         """End after the job that is running now; waits for it at most 10 seconds."""

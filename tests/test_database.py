@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from demo.load import load
 from demo.schema import create
@@ -178,10 +179,36 @@ def test_a_postgresql_without_an_encoding_is_read(postgres: Postgres) -> None:
     postgres.execute("CREATE DATABASE bare ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
     with gateway_at(postgres.url("bare")) as database:
         put(database, "logs", {"created_at": NOW, "type": 2, "model_name": "模型"})
+        run(
+            database,
+            "INSERT INTO logs (created_at, type, model_name)"
+            " VALUES (1, 2, convert_from('\\x67ff70', 'SQL_ASCII'))",
+        )
         with database.connect() as connection:
-            (row,) = LogTable(inspect(connection)).after(connection, 0, 5)
-    assert row.model_name == "模型"
+            rows = LogTable(inspect(connection)).after(connection, 0, 5)
+    assert [row.model_name for row in rows] == ["模型", "g\N{REPLACEMENT CHARACTER}p"]
     postgres.drop_database("bare")
+
+
+@pytest.mark.parametrize("kind", ["mariadb", "postgres"])
+def test_a_server_that_says_nothing_more_is_given_up(
+    request: pytest.FixtureRequest, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose disk hangs: its kernel still answers for it."""
+    monkeypatch.setattr("newapi.engine.PATIENCE", 0.5)
+    server: MariaDB | Postgres = request.getfixturevalue(kind)
+    database = Database(parse_dsn(server.create_database("silent")), statement_timeout=1)
+    with database.connect() as connection:
+        with server.frozen():
+            began = time.monotonic()
+            with pytest.raises(DBAPIError):
+                connection.execute(text("SELECT 1"))
+            assert time.monotonic() - began < 20
+        assert connection.invalidated
+    with database.connect() as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    database.close()
+    server.drop_database("silent")
 
 
 @pytest.mark.parametrize("form", ["root:geheim@tcp({}:9)/db", "postgres://root:geheim@{}:9/db"])

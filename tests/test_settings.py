@@ -193,6 +193,21 @@ def test_jobs_run_at_once_in_their_order_and_again(jobs: Jobs) -> None:
     assert time.monotonic() - began >= 1
 
 
+def test_a_job_that_does_not_end_is_told(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.jobs.SLOW", 0.1)
+    ended = threading.Event()
+
+    def hang() -> None:
+        ended.wait(10)
+
+    jobs.every(1, hang)
+    jobs.start()
+    wait_until(jobs.reasons, 5)
+    assert jobs.reasons()[0].startswith("hang: has been running for ")
+    ended.set()
+    wait_until(lambda: not jobs.reasons(), 5)
+
+
 def test_a_job_that_fails_is_told_and_tried_again(
     jobs: Jobs, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,9 +10,12 @@ import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar
+
+import psutil
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 15.0
@@ -141,6 +144,19 @@ class Server(ABC):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it do nothing for the block, as if its disk hung; its kernel answers for it."""
+        server = psutil.Process(self.pid)
+        stopped = [server, *server.children(recursive=True)]
+        for process in stopped:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in stopped:
+                process.resume()
 
     def close(self) -> None:
         """Stop it and remove its folder."""
