@@ -37,7 +37,7 @@ def of(
         delta,
         windows.fold(events, watched, now),
         {day: today.of(part) for day, part in sums.items() if day is not None},
-        failures(events),
+        failures(events, now),
     )
 
 

@@ -15,7 +15,7 @@ SETTLE_AFTER = 900
 """Seconds after the last failed attempt of a request."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A request that failed so far: its id, the model of its last failed attempt, its time."""
 
@@ -25,15 +25,19 @@ class Failure:
     """Unix seconds of the last failed attempt."""
 
 
-def failures(events: Iterable[Event]) -> dict[str, Failure]:
-    """Give the last failure of each request among these events; channel tests are none."""
+def failures(events: Iterable[Event], now: float) -> dict[str, Failure]:
+    """Give the last failure of each request among these events; channel tests are none.
+
+    A time after `now` (unix seconds) is taken for that: it would never be settled.
+    """
     found: dict[str, Failure] = {}
     error = LogType.ERROR
     for event in events:
         if event.type is error and event.request_id and event.source is not Source.TEST:
             last = found.get(event.request_id)
-            if last is None or last.created_at <= event.created_at:
-                found[event.request_id] = Failure(event.request_id, event.model, event.created_at)
+            at = min(event.created_at, int(now))
+            if last is None or last.created_at <= at:
+                found[event.request_id] = Failure(event.request_id, event.model, at)
     return found
 
 

@@ -2,20 +2,21 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from exporter.failed import due as due_failures
 from exporter.fill import Filler
 from exporter.ledger import Ledger
-from exporter.position import Gap, Position, Step, advance, time_of
+from exporter.position import AHEAD, Gap, Position, Step, advance, time_of
+from exporter.rewind import resume
+from exporter.settle import Settler
 from exporter.state import StateError
 from exporter.status import Status
 from exporter.windows import Window
 from newapi.database import Database, DatabaseError, Fault
 from newapi.events import Event, read_event
-from newapi.logs import PIECE, LogTable
+from newapi.logs import IDS, PIECE, LogTable
 from newapi.rows import LogRow
 from newapi.schema import inspect
 from service.log import OncePerMinute
@@ -25,16 +26,11 @@ log = logging.getLogger(__name__)
 PAGE = 20_000
 """Rows that are counted and saved together: the more, the less often a sum is written."""
 
-IDS = 100
-"""Ids looked up by one statement. From 200 on, MySQL and MariaDB guess by the average of the index
-(eq_range_index_dive_limit) and may read the whole table: in one that was upgraded nearly all rows
-have the request id ''."""
+PAGE_BYTES = 8_000_000
+"""Of `other`, beyond which a page ends: the longest by far of what a row holds."""
 
 INSPECT_EVERY = 300
 """Seconds after which the columns are looked at again: the gateway may have been upgraded."""
-
-SKEW = 60
-"""Seconds by which the clocks of a gateway's nodes may differ."""
 
 JUMP = 10
 """Seconds by which the clock and the time that went by part when somebody sets the clock, or wakes
@@ -68,6 +64,7 @@ class Poller:
         self._database = database
         self._ledger = ledger
         self._filler = filler
+        self._settler = Settler(ledger, clock)
         self._status = status
         self._clock = clock
         self._steady = steady
@@ -99,25 +96,32 @@ class Poller:
         else:
             self._status.works("log")
             self._status.works("state")
-            if not self._status.caught_up:
-                self._ledger.exposed()
             self._status.caught_up = True
             if current:
                 self._status.counted_until = started
-                self._fill()
+                self._settle()
+                if self._filler.busy:
+                    self._beside("fill", "windows of alert rules", self._fill)
         self._status.last_poll = self._clock()
         self._status.poll_seconds = self._status.last_poll - started
 
-    def _fill(self) -> None:
-        """Fill windows; what fails there keeps nothing from being counted."""
-        if not self._filler.busy or self._table is None:
+    def _settle(self) -> None:
+        if self._settler.busy:
+            self._beside("settle", "failed requests", self._settler.work)
+
+    def _fill(self, connection: Connection, table: LogTable) -> None:
+        self._filler.work(connection, table, self._clock() + FILL_FOR)
+
+    def _beside(self, kind: str, what: str, work: Callable[[Connection, LogTable], None]) -> None:
+        """Do what is not counting; what fails there keeps nothing from being counted."""
+        if self._table is None:
             return
         try:
             with self._database.connect() as connection:
-                self._filler.work(connection, self._table, self._clock() + FILL_FOR)
+                work(connection, self._table)
         except DatabaseError as error:
-            self._status.errors["fill"] += 1
-            self._said.warning(f"windows of alert rules: {error}", self._clock())
+            self._status.errors[kind] += 1
+            self._said.warning(f"{what}: {error}", self._clock())
         except StateError as error:
             self._fail("state", "state", f"state: {error}")
 
@@ -133,7 +137,7 @@ class Poller:
         if self._ledger.counting_since is None:
             row_id, created_at = table.newest(connection)
             tail = ((row_id, created_at),) if row_id else ()
-            self._ledger.begin(Position(row_id, created_at, tail))
+            self._ledger.begin(Position(row_id, min(created_at, int(self._clock())), tail))
             log.info("counting begins after log row %d", row_id)
         if self._windows is not None:  # before anything is counted, which adds to them
             self._filler.plan(self._windows)
@@ -142,7 +146,6 @@ class Poller:
         if not self._read_pages(connection, table):
             return False
         self._reread_gaps(connection, table)
-        self._settle(connection, table)
         return True
 
     def _follow_clock(self) -> None:
@@ -170,92 +173,74 @@ class Poller:
     def _read_pages(self, connection: Connection, table: LogTable) -> bool:
         while True:
             now = self._clock()
-            rows = self._next(connection, table)
-            if rows is None:
+            found = self._next(connection, table)
+            if found is None:
                 return False
+            rows, ended = found
             if rows:
-                self._count(rows, table, advance(self._ledger.position, rows, now))
-            if len(rows) < PAGE:
+                step = advance(self._ledger.position, rows, now, backlog=not ended)
+                self._count(rows, table, step)
+            if ended:
                 self._status.lag_rows = 0
                 return True
             newest, _ = table.newest(connection)
             self._status.lag_rows = max(newest - self._ledger.position.last_id, 0)
+            self._reread_gaps(connection, table)  # what a backlog brings would pile up
+            self._settle()
 
-    def _next(self, connection: Connection, table: LogTable) -> list[LogRow] | None:
-        """Read the next page; the last row that was read is read again, to see that it is there.
+    def _next(
+        self, connection: Connection, table: LogTable
+    ) -> tuple[Sequence[LogRow], bool] | None:
+        """Read the next page, and tell whether the table ends with it.
 
-        Where it is not, rows were deleted behind us, ids have started again, or a replica is yet
-        to get what was counted: None.
+        The last row that was read is read again, to see that it is there. Where it is not, rows
+        were deleted behind us, ids have started again, or a replica is yet to get what was
+        counted: None.
         """
         position = self._ledger.position
-        anchor, continued, self._continued = position.anchor, self._continued, False
-        if anchor is None:
-            return table.after(connection, position.last_id, PAGE)
-        rows = table.after(connection, position.last_id - 1, PAGE + 1)
-        if rows and (rows[0].id, time_of(rows[0])) == anchor:
-            return rows[1:]
-        if continued:
+        anchor = position.anchor
+        after = position.last_id - (anchor is not None)
+        rows, ended = _page(connection, table, after)
+        found = anchor is None or bool(rows and (rows[0].id, time_of(rows[0])) == anchor)
+        if self._continued and not found:
             # What was deleted while nobody looked may never have been counted, and a state from
             # a backup may know less than was shown before: say that counting begins anew.
             log.warning("log row %d, the last that was counted, is gone", position.last_id)
             self._ledger.begin(position)
+        self._continued = False
+        if found:
+            return rows[anchor is not None :], ended
         if not self._find_again(connection, table, position):
             return None
-        return table.after(connection, self._ledger.position.last_id, PAGE)
+        return _page(connection, table, self._ledger.position.last_id)
 
     def _find_again(self, connection: Connection, table: LogTable, position: Position) -> bool:
-        """Go back to where ids started again, if they did.
-
-        What was counted and is still there are rows of the tail. Where none is left and there is
-        no old row either, the table was emptied, and all that it holds is new. Else a backup from
-        before the tail was restored, or we are talking to a replica that lags: rows that were not
-        counted are those created since the newest that was, so that while there is none, there
-        is nothing to count, and waiting is right in both.
-
-        Returns:
-            Whether reading can go on.
-        """
+        """Go back to where ids started again, if they did; tells whether reading can go on."""
         newest, _ = table.newest(connection)
         if newest == 0:
             return True
-        tail = dict(position.tail)
-        present = table.among(connection, tail)
-        counted = [row.id for row in present if tail[row.id] == time_of(row)]
-        if counted:
-            last_id = max(counted)
-        else:
-            first: int | None
-            first, since = table.oldest(connection)
-            if since < position.last_created_at - SKEW:
-                first = table.first_since(connection, position.last_created_at + 1)
-            if first is None:
-                self._said.warning(
-                    f"log table: ends at row {newest}, before row {position.last_id}, which was"
-                    " counted: waiting for a replica that lags, or for newer rows",
-                    self._clock(),
-                )
-                return False
-            last_id = min(first - 1, position.last_id)
-        if last_id != position.last_id:
-            log.warning(
-                "the log table was emptied or restored: going on after row %d, not %d",
-                last_id, position.last_id,
-            )  # fmt: skip
-            again = Position(last_id, position.last_created_at, position.tail if counted else ())
-            gaps = self._ledger.gaps.all()
-            removed = tuple(gap for gap in gaps if not counted or gap.first > last_id)
-            self._ledger.count((), Step(again, removed=removed))
-            self._filler.begin_anew()
+        found = resume(position, _Contents(connection, table, int(self._clock()) + AHEAD))
+        if found is None:
+            self._said.warning(
+                f"log table: ends at row {newest}, before row {position.last_id}, which was"
+                " counted: waiting for a replica that lags, or for newer rows",
+                self._clock(),
+            )
+            return False
+        again = found.position
+        if again.last_id == position.last_id:
+            return True
+        log.warning(
+            "the log table was emptied or restored: going on after row %d, not %d",
+            again.last_id, position.last_id,
+        )  # fmt: skip
+        if not found.exact:
+            self._ledger.begin(position)
+        gaps = self._ledger.gaps.all()
+        removed = tuple(gap for gap in gaps if not again.tail or gap.first > again.last_id)
+        self._ledger.count((), Step(again, removed=removed))
+        self._filler.begin_anew()
         return True
-
-    def _settle(self, connection: Connection, table: LogTable) -> None:
-        """Count the requests of which no attempt succeeded, once that is sure."""
-        due = due_failures(self._ledger.pending(), self._clock())
-        for start in range(0, len(due), IDS):
-            some = due[start : start + IDS]
-            ids = [failure.request_id for failure in some]
-            won = table.succeeded(connection, ids) if table.tells_requests else set()
-            self._ledger.settle(some, won)
 
     def _count(self, rows: Sequence[LogRow], table: LogTable, step: Step) -> None:
         if not rows:
@@ -266,7 +251,7 @@ class Poller:
         self._ledger.count(_events(fresh, table), step)
         status = self._status
         status.rows_read += len(fresh)
-        status.newest_created_at = max(status.newest_created_at, *map(time_of, rows))
+        status.newest_created_at = max(status.newest_created_at, step.position.last_created_at)
 
     def _fail(self, part: str, kind: str, message: str) -> None:
         self._status.failed(part, kind, message)
@@ -276,6 +261,20 @@ class Poller:
 def _events(rows: Sequence[LogRow], table: LogTable) -> list[Event]:
     read = (read_event(row, table.flavour) for row in rows)
     return [event for event in read if event is not None]
+
+
+def _page(connection: Connection, table: LogTable, row_id: int) -> tuple[Sequence[LogRow], bool]:
+    """Read rows above an id; tells whether the table ended with them."""
+    rows: list[LogRow] = []
+    size = 0
+    while len(rows) < PAGE and size < PAGE_BYTES:
+        piece = table.after(connection, row_id, PIECE)
+        rows.extend(piece)
+        if len(piece) < PIECE:
+            return rows, True
+        row_id = piece[-1].id
+        size += sum(len(row.other) for row in piece if isinstance(row.other, str | bytes))
+    return rows, False
 
 
 def _missing(
@@ -291,5 +290,24 @@ def _missing(
         while rows := table.within(connection, first, gap.last, PIECE):
             yield rows
             first = rows[-1].id + 1
-    for start in range(0, len(ids), IDS):
-        yield table.among(connection, ids[start : start + IDS])
+    for start in range(0, len(ids), PAGE):
+        yield table.among(connection, ids[start : start + PAGE])
+
+
+class _Contents:
+    """What the log table holds, as exporter/rewind.py asks for it; times from `end` on are none."""
+
+    def __init__(self, connection: Connection, table: LogTable, end: int) -> None:
+        self._connection = connection
+        self._table = table
+        self._end = end
+
+    def present(self, remembered: Mapping[int, int]) -> set[int]:
+        rows = self._table.among(self._connection, remembered)
+        return {row.id for row in rows if remembered[row.id] == time_of(row)}
+
+    def oldest(self) -> tuple[int, int]:
+        return self._table.oldest(self._connection)
+
+    def first_since(self, time: int) -> int | None:
+        return self._table.first_between(self._connection, time, self._end)

@@ -30,7 +30,10 @@ TAIL = 200
 """Rows that are remembered by id and time, to tell the table that was read from another."""
 
 
-@dataclass(frozen=True)
+_Pairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """Ids first..last that were not there when a higher one was, noticed at unix seconds."""
 
@@ -57,9 +60,11 @@ class Position:
     last_id: int = 0
     last_created_at: int = 0
     """Unix seconds of the newest time that was read with these rows."""
-    tail: tuple[tuple[int, int], ...] = ()
+    tail: _Pairs = ()
     """Id and created_at of all rows that were read from the first of these ids on, in order.
     Those above last_id are gone, or will be seen again: then they are not counted again."""
+    marks: _Pairs = ()
+    """Id and created_at of some rows further back, in order, ever further apart."""
 
     @property
     def anchor(self) -> tuple[int, int] | None:
@@ -71,7 +76,8 @@ class Position:
         if not rows:
             return self
         tail = self._remembered(rows[-TAIL:])[-TAIL:]
-        return Position(rows[-1].id, self._newest(rows, now), tail)
+        marks = _marks(self.marks, rows)
+        return Position(rows[-1].id, self._newest(rows, now), tail, marks)
 
     def between(self, rows: Sequence[LogRow], now: float) -> "Position":
         """Give the same position with rows remembered that were read out of gaps."""
@@ -79,7 +85,7 @@ class Position:
         tail = self._remembered(late)
         return replace(self, last_created_at=self._newest(rows, now), tail=tail)
 
-    def _remembered(self, rows: Sequence[LogRow]) -> tuple[tuple[int, int], ...]:
+    def _remembered(self, rows: Sequence[LogRow]) -> _Pairs:
         pairs = dict(self.tail) | {row.id: time_of(row) for row in rows}
         return tuple(sorted(pairs.items()))
 
@@ -98,15 +104,21 @@ class Step:
     removed: tuple[Gap, ...] = ()
 
 
-def advance(position: Position, rows: Sequence[LogRow], now: float) -> Step:
-    """Go on past rows that were read above last_id, in order of id, at unix time `now`."""
+def advance(
+    position: Position, rows: Sequence[LogRow], now: float, *, backlog: bool = False
+) -> Step:
+    """Go on past rows that were read above last_id, in order of id, at unix time `now`.
+
+    In a backlog many more follow: what is below an old row there is looked for now or never.
+    """
     gaps = []
     previous = position.last_id
     complete = rows and rows[-1].id - previous == len(rows)
     for row in () if complete else rows:
         if row.id > previous + 1:
             old = now - time_of(row) > OLD
-            gaps.append(Gap(previous + 1, row.id - 1, now, LOOKS[-2] if old else 0.0))
+            noticed = now - LOOKS[-1] if old and backlog else now
+            gaps.append(Gap(previous + 1, row.id - 1, noticed, LOOKS[-2] if old else 0.0))
         previous = row.id
     return Step(position.past(rows, now), added=tuple(gaps))
 
@@ -188,3 +200,13 @@ def _without(gap: Gap, row_id: int) -> list[Gap]:
         return [gap]
     pieces = (replace(gap, last=row_id - 1), replace(gap, first=row_id + 1))
     return [piece for piece in pieces if piece.first <= piece.last]
+
+
+def _marks(marks: Sequence[tuple[int, int]], rows: Sequence[LogRow]) -> _Pairs:
+    """Add marks among rows that were read; keep two for each power of two of the distance."""
+    back = [TAIL << power for power in range(len(rows).bit_length()) if TAIL << power < len(rows)]
+    found = [*marks, *((row.id, time_of(row)) for row in (rows[0], *(rows[-n] for n in back)))]
+    groups: dict[int, list[tuple[int, int]]] = {}
+    for mark in sorted(found):
+        groups.setdefault((max(rows[-1].id - mark[0], 0) // TAIL).bit_length(), []).append(mark)
+    return tuple(sorted({mark for group in groups.values() for mark in (group[0], group[-1])}))

@@ -78,7 +78,8 @@ class State:
             return None
         fields = json.loads(saved)
         tail = tuple((row_id, created_at) for row_id, created_at in fields.pop("tail"))
-        return Position(**fields, tail=tail)
+        marks = tuple((row_id, created_at) for row_id, created_at in fields.pop("marks", ()))
+        return Position(**fields, tail=tail, marks=marks)
 
     def gaps(self) -> list[Gap]:
         """Give the gaps that are looked for."""

@@ -8,7 +8,7 @@ from exporter.ledger import Ledger
 from exporter.seen import Seen
 from exporter.state import StateError
 from exporter.status import Status
-from newapi.database import Database, DatabaseError
+from newapi.database import Database, DatabaseError, Fault
 from newapi.inventory import Inventory, read_inventory
 from newapi.options import Options, read_options
 from newapi.schema import inspect
@@ -54,13 +54,18 @@ class Stock:
         self._read_at = float("-inf")
 
     def read(self) -> None:
-        """Read everything, if it was read too long ago; what fails is tried again next time."""
+        """Read everything, if it was read too long ago; what fails is tried again next time.
+
+        What takes too long is not: counting waits for it.
+        """
         now = self._clock()
         try:
             if abs(now - self._read_at) >= EVERY:
                 self._read(now)
         finally:
-            self._status.inventory_tried |= self._status.caught_up
+            if self._status.caught_up and not self._status.inventory_tried:
+                self._ledger.exposed()
+                self._status.inventory_tried = True
 
     def _read(self, now: float) -> None:
         try:
@@ -79,6 +84,8 @@ class Stock:
             message = f"inventory: {error}"
             self._status.failed("inventory", error.fault.value, message)
             self._said.warning(message, now)
+            if error.fault is Fault.TIMEOUT:
+                self._read_at = self._clock()
             return
         self.inventory, self.options = inventory, options
         self.read_at = now

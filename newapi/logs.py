@@ -1,7 +1,8 @@
 """Reads of the log table, by primary key and in small pieces."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -23,6 +24,11 @@ from newapi.schema import Flavour, Schema
 PIECE = 1000
 """Rows of one statement by primary key: on SQLite the gateway cannot commit while it runs, and so
 many take less than a commit."""
+
+IDS = 100
+"""Ids looked up by one statement. From 200 on, MySQL and MariaDB guess by the average of the index
+(eq_range_index_dive_limit) and may read the whole table: in one that was upgraded nearly all rows
+have the request id ''."""
 
 _DURATION = {Flavour.NEW_API: "use_time", Flavour.ONE_API: "elapsed_time"}
 
@@ -55,16 +61,9 @@ class LogTable:
         )
 
     def after(self, connection: Connection, row_id: int, limit: int) -> list[LogRow]:
-        """Read the next `limit` rows of every type whose id is above `row_id`, in order of id."""
-        rows: list[LogRow] = []
-        while len(rows) < limit:
-            piece = min(limit - len(rows), PIECE)
-            found = connection.execute(self._after, {"after": row_id, "rows": piece}).fetchall()
-            rows.extend(map(LogRow._make, found))
-            if len(found) < piece:
-                break
-            row_id = rows[-1].id
-        return rows
+        """Read the first `limit` rows of every type above an id, in order of id."""
+        found = connection.execute(self._after, {"after": row_id, "rows": limit}).fetchall()
+        return list(map(LogRow._make, found))
 
     def within(self, connection: Connection, first: int, last: int, limit: int) -> list[LogRow]:
         """Read the first `limit` rows whose id is first..last, both included, in order of id."""
@@ -73,8 +72,11 @@ class LogTable:
 
     def among(self, connection: Connection, ids: Iterable[int]) -> list[LogRow]:
         """Read the rows that have one of these ids."""
-        statement = self._rows.where(self._id.in_(list(ids))).order_by(self._id)
-        return [LogRow._make(row) for row in connection.execute(statement).fetchall()]
+        rows: list[LogRow] = []
+        for some in _batched(ids):
+            statement = self._rows.where(self._id.in_(some)).order_by(self._id)
+            rows.extend(map(LogRow._make, connection.execute(statement).fetchall()))
+        return rows
 
     def since(
         self, connection: Connection, start: int, end: int, types: Sequence[int], limit: int
@@ -91,13 +93,17 @@ class LogTable:
     def succeeded(self, connection: Connection, requests: Iterable[str]) -> set[str]:
         """Give those of these request ids that have a completed request."""
         request_id: ColumnElement[Any] = column("request_id")
-        kind: ColumnElement[Any] = column("type")
-        statement = (
-            select(request_id)
-            .select_from(table("logs"))
-            .where(request_id.in_(list(requests)), kind == LogType.CONSUME.value)
-        )
-        return {str(found) for found in connection.execute(statement).scalars()}
+        # Of a sum: PostgreSQL, where it knows nothing of the table, would walk all of that type.
+        kind: ColumnElement[Any] = column("type", BigInteger) + 0
+        found: set[str] = set()
+        for some in _batched(requests):
+            statement = (
+                select(request_id)
+                .select_from(table("logs"))
+                .where(request_id.in_(some), kind == LogType.CONSUME.value)
+            )
+            found.update(map(str, connection.execute(statement).scalars()))
+        return found
 
     def newest(self, connection: Connection) -> tuple[int, int]:
         """Give id and created_at of the row with the highest id; (0, 0) where there is none."""
@@ -114,13 +120,14 @@ class LogTable:
             return 0, 0
         return int(row[0]), row[1] if isinstance(row[1], int) else 0
 
-    def first_since(self, connection: Connection, time: int) -> int | None:
-        """Give the lowest id of the rows with created_at >= `time`; None without any."""
+    def first_between(self, connection: Connection, start: int, end: int) -> int | None:
+        """Give the lowest id of the rows with start <= created_at < end (unix seconds), or None."""
         created_at: ColumnElement[Any] = column("created_at")
         # Of a sum, since SQLite and PostgreSQL would look for the lowest id itself by walking
         # through the primary key from its beginning.
         lowest: ColumnElement[Any] = sql.min(self._id + 0)
-        statement = select(lowest).select_from(table("logs")).where(created_at >= time)
+        within = (created_at >= start, created_at < end)
+        statement = select(lowest).select_from(table("logs")).where(*within)
         row_id = connection.execute(statement).scalar()
         return None if row_id is None else int(row_id)
 
@@ -130,3 +137,12 @@ class LogTable:
             present = schema.has("logs", name)
             columns.append(column(name) if present else null().label(field))
         return select(*columns).select_from(table("logs"))
+
+
+_Key = TypeVar("_Key", int, str)
+
+
+def _batched(keys: Iterable[_Key]) -> Iterator[list[_Key]]:
+    found = iter(keys)
+    while some := list(islice(found, IDS)):
+        yield some

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from newapi.logs import LogTable
 from tests.follower import NOON, Follower
 
 Make = Callable[..., Follower]
@@ -246,6 +248,105 @@ def test_what_may_have_been_missed_while_stopped_is_told(make: Make) -> None:
     assert since < follower.now
 
 
+@pytest.mark.parametrize("odd", [4_102_444_800, 2**62])
+def test_a_row_of_another_age_does_not_lead_back_to_the_beginning(make: Make, odd: int) -> None:
+    follower = make()
+    follower.write({"id": 1, "created_at": odd}, {"id": 2, "created_at": NOON - 5000})
+    follower.poll()
+    follower.write(*ids(*range(3, 903)))
+    follower.poll(2)
+    assert follower.sum() == 900
+    follower.execute("CREATE TABLE ahead AS SELECT * FROM logs WHERE id > 400")
+    follower.execute("DELETE FROM logs WHERE id > 400")
+    follower.poll(2)
+    follower.execute("INSERT INTO logs SELECT * FROM ahead")
+    follower.write(*ids(903))
+    follower.poll(2)
+    assert follower.sum() == 901
+
+
+def test_counting_goes_on_where_the_newest_row_of_the_start_was_of_another_age(make: Make) -> None:
+    follower = make()
+    follower.write({"id": 1, "created_at": 4_102_444_800})
+    follower.poll()
+    follower.write(*ids(*range(2, 400)))
+    follower.poll(2)
+    follower.execute("DELETE FROM logs")
+    follower.write(*ids(1, 2, 3))
+    follower.poll(2)
+    assert follower.sum() == 398 + 3
+
+
+def test_what_was_lost_beyond_what_is_remembered_is_told(make: Make) -> None:
+    follower = make()
+    follower.write({"id": 1, "created_at": NOON - 5000})
+    follower.poll()
+    since = follower.ledger.counting_since
+    follower.write(*ids(*range(2, 1002)))
+    follower.poll(2)
+    follower.execute("DELETE FROM logs WHERE id > 500")
+    follower.poll(2)
+    assert follower.ledger.counting_since == since
+    follower.write(*ids(501, 502), created_at=NOON + 60)
+    follower.poll(60)
+    assert follower.sum() == 1002
+    assert follower.ledger.counting_since == follower.now
+
+
+def test_a_first_look_that_fails_does_not_hide_what_may_have_been_missed(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = make()
+    follower.write(*ids(1))
+    follower.poll()
+    follower.execute("DELETE FROM logs")
+    follower.restart()
+
+    def fails(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("interrupted"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LogTable, "after", fails)
+        follower.poller.poll()
+    follower.status.works("log")
+    follower.poll(10)
+    assert follower.ledger.counting_since == follower.now
+
+
+def test_failed_requests_that_cannot_be_settled_keep_nothing_from_being_counted(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = make()
+    follower.poll()
+    follower.write({"type": 5, "request_id": "lost", "other": "{}"})
+    follower.poll(2)
+
+    def fails(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("interrupted"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LogTable, "succeeded", fails)
+        for _ in range(3):
+            follower.write({})
+            follower.poll(1000)
+            assert follower.status.counted_until == follower.now
+    assert follower.sum() == 3
+    assert follower.status.errors["settle"] == 3
+    assert follower.sum("newapi_failed_requests_total") == 0
+    follower.poll(100)
+    assert follower.sum("newapi_failed_requests_total") == 1
+
+
+def test_a_failure_of_tomorrow_is_settled_today(make: Make) -> None:
+    follower = make()
+    follower.poll()
+    failed = {"type": 5, "request_id": "lost", "other": "{}", "created_at": 4_102_444_800}
+    follower.write(failed)
+    follower.poll(2)
+    follower.poll(1000)
+    assert follower.sum("newapi_failed_requests_total") == 1
+
+
 def test_a_request_fails_when_none_of_its_attempts_succeeded(make: Make) -> None:
     follower = make()
     follower.poll()
@@ -280,6 +381,7 @@ def test_a_new_series_shows_0_first_and_no_restart_brings_it_back(make: Make) ->
     follower.restart()
     follower.poll(15)  # nobody may have seen the 0 yet
     assert follower.sum() == 0
+    follower.stock.read()  # from now on there are pages
     follower.poll(15)
     assert follower.sum() == 0
     follower.poll(5)

@@ -73,7 +73,7 @@ class Interval:
         """Add events, in any order."""
         some = list(events)
         self.delta.merge(fold(some))
-        for request_id, failure in failures(some).items():
+        for request_id, failure in failures(some, FOREVER).items():
             known = self.failures.get(request_id)
             if known is None or known.created_at <= failure.created_at:
                 self.failures[request_id] = failure

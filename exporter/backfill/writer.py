@@ -41,9 +41,6 @@ KEPT = 200_000
 AT_ONCE = min(os.cpu_count() or 1, 4)
 """Runs of promtool at the same time; each takes some 300 MB, half of it the mapped text."""
 
-IDS = 100
-"""Request ids looked up by one statement; see exporter/poll.py."""
-
 Report = Callable[[float, Progress], None]
 """Is told the unix second up to which the past was read, and what that came to."""
 
@@ -168,11 +165,8 @@ class Writer:
         """Give the failures that are settled at a point, and whether the request failed."""
         found = due(self._pending.values(), point)
         found = [failure for failure in found if failure.request_id not in interval.failures]
-        won: set[str] = set()
-        for start in range(0, len(found), IDS):
-            ids = [failure.request_id for failure in found[start : start + IDS]]
-            with self._database.connect() as connection:
-                won |= self._table.succeeded(connection, ids)
+        with self._database.connect() as connection:
+            won = self._table.succeeded(connection, [failure.request_id for failure in found])
         return [(failure, failure.request_id not in won) for failure in found]
 
     def _admit(self, delta: Totals, settled: Iterable[tuple[Failure, bool]]) -> Totals:
