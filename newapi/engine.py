@@ -93,6 +93,11 @@ def _postgresql(url: URL, statement_timeout: float, common: dict[str, Any]) -> E
     @event.listens_for(engine, "connect")
     def limit(connection: Any, _: Any) -> None:
         connection.execute(f"SET statement_timeout = {int(statement_timeout * 1000)}")
+        # Where there is an index for a question, it is the right way: a planner that has no
+        # statistics of the table (after pg_upgrade) would rather walk through all of it. What has
+        # to walk all the same then looks too dear to it, and worth compiling.
+        connection.execute("SET enable_seqscan = off")
+        connection.execute("SET jit = off")
         if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
             # Such a database holds whatever bytes the gateway gave it: they come as they are.
             connection.execute("SET client_encoding = SQL_ASCII")

@@ -26,6 +26,8 @@ def fill(
     per_second: int = 1000,
     first: int = 1,
     kind: int = LogType.CONSUME,
+    other: str = OTHER,
+    apart: int = 1,
 ) -> None:
     """Insert rows of 30 channels, 20 models, 500 API keys and 50 users.
 
@@ -35,12 +37,14 @@ def fill(
         start: unix seconds at which the first was created.
         per_second: rows that were created in the same second.
         first: the id of the first.
-        kind: their type.
+        kind: their type; failed attempts get a request id each.
+        other: what they hold.
+        apart: from one id to the next.
     """
     mysql = database.dialect == "mysql"
     divide = "DIV" if mysql else "/"
     columns = {
-        "id": f"{first} + i",
+        "id": f"{first} + i * {apart}",
         "user_id": "1 + i % 50",
         "created_at": f"{start} + i {divide} {per_second}",
         "type": str(kind),
@@ -52,22 +56,26 @@ def fill(
         "channel_id": "1 + i % 30",
         "token_id": "1 + i % 500",
         "token_name": "'key'",
-        "model_name": "CONCAT('model-', i % 20)" if mysql else "'model-' || (i % 20)",
-        "request_id": "''",
+        "model_name": _joined(mysql, "model-", "i % 20"),
+        "request_id": _joined(mysql, "r", f"{first} + i") if kind == LogType.ERROR else "''",
         "other": ":other",
     }
     statement = f"INSERT INTO logs ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM"
     with database.begin() as connection:
-        connection.execute(text(f"{statement} (SELECT 0 AS i) n"), {"other": OTHER})
+        connection.execute(text(f"{statement} (SELECT 0 AS i) n"), {"other": other})
         done = 1
         while done < rows:  # each round doubles them
             more = min(done, rows - done)
             source = (
-                f"(SELECT id - {first} + {done} AS i FROM logs"
-                f" WHERE id BETWEEN {first} AND {first + more - 1}) n"
+                f"(SELECT (id - {first}) {divide} {apart} + {done} AS i FROM logs"
+                f" WHERE id BETWEEN {first} AND {first + (more - 1) * apart}) n"
             )
-            connection.execute(text(f"{statement} {source}"), {"other": OTHER})
+            connection.execute(text(f"{statement} {source}"), {"other": other})
             done += more
+
+
+def _joined(mysql: bool, text: str, number: str) -> str:
+    return f"CONCAT('{text}', {number})" if mysql else f"'{text}' || ({number})"
 
 
 def drop_unread_indexes(database: Database) -> None:

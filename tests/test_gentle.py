@@ -1,6 +1,7 @@
 """The gateway's database hardly notices the exporter: plans, rows examined, locks, memory."""
 
 import itertools
+import json
 import re
 import sqlite3
 import statistics
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import pytest
 from sqlalchemy import Connection, CursorResult, Engine, event, text
@@ -27,7 +28,7 @@ from newapi.dsn import parse_dsn
 from newapi.logs import LogTable
 from newapi.rows import LogRow, LogType
 from newapi.schema import inspect
-from tests.bulk import MANAGE, drop_unread_indexes, fill
+from tests.bulk import MANAGE, OTHER, drop_unread_indexes, fill
 from tests.follower import NOON, REQUEST, Follower
 from tests.gateway import gateway_at
 from tests.programs import Exporter, Program, Series
@@ -36,6 +37,8 @@ from tests.servers.process import wait_until
 
 PRIMARY, CREATED_AT, REQUEST_ID = "primary key", "created_at", "request_id"
 WHOLE = "whole table"
+END = "first or last row"
+"""By the primary key, from either end."""
 
 SIZES = (10_000, 100_000)
 """Rows of the log tables that are compared."""
@@ -63,7 +66,7 @@ READS = {
     "newest": PRIMARY,
     "oldest": PRIMARY,
     "since": CREATED_AT,
-    "first_since": CREATED_AT,
+    "first_between": CREATED_AT,
     "succeeded": REQUEST_ID,
 }
 """What each way of reading the log table goes by."""
@@ -76,6 +79,11 @@ class Statement:
     asked_by: str
     sql: str
     parameters: Any
+
+    @property
+    def of_an_end(self) -> bool:
+        """Whether it asks for the first row or the last."""
+        return "ORDER BY id" in self.sql and "WHERE" not in self.sql
 
 
 @contextmanager
@@ -143,10 +151,12 @@ class Plans:
         self._connection = connection
         indexes = look_at(connection).get_indexes("logs")
         self._columns = {index["name"]: index["column_names"][0] for index in indexes}
-        # What servers do by themselves in time, and SQLite never does.
-        if connection.dialect.name != "sqlite":
-            table = "TABLE logs" if connection.dialect.name == "mysql" else "logs"
-            connection.execute(text(f"ANALYZE {table}"))
+
+    def analyze(self) -> None:
+        """Do what servers do by themselves in time, and SQLite never does."""
+        if self._connection.dialect.name != "sqlite":
+            table = "TABLE logs" if self._connection.dialect.name == "mysql" else "logs"
+            self._connection.execute(text(f"ANALYZE {table}"))
 
     def paths(self, statement: Statement) -> set[str | None]:
         """Give what rows are found by: the primary key, the first column of an index, or WHOLE."""
@@ -166,9 +176,9 @@ class Plans:
 
     def _mysql(self, statement: Statement) -> Iterator[str | None]:
         for row in self._run("EXPLAIN ", statement).mappings():
-            if row["type"] == "ALL":
-                yield WHOLE
-            else:
+            if row["type"] in {"ALL", "index"}:
+                yield END if statement.of_an_end else WHOLE
+            elif row["key"] is not None:  # else it knows that there is nothing to read
                 yield PRIMARY if row["key"] == "PRIMARY" else self._columns[row["key"]]
 
     def _handler_reads(self, statement: Statement) -> int:
@@ -198,8 +208,12 @@ class Plans:
 
     def _sqlite(self, statement: Statement) -> Iterator[str | None]:
         for *_, step in self._run("EXPLAIN QUERY PLAN ", statement):
-            index = re.search(r" INDEX (\w+)", step)
-            yield self._columns[index[1]] if index else PRIMARY
+            if index := re.search(r" INDEX (\w+)", step):
+                yield self._columns[index[1]]
+            elif step.startswith("SCAN"):
+                yield END if statement.of_an_end else WHOLE
+            else:
+                yield PRIMARY
 
     def _steps(self, statement: Statement) -> int:
         driver: Any = self._connection.connection.driver_connection
@@ -234,8 +248,11 @@ def test_what_is_examined_does_not_grow_with_the_log_table(
         database = Database(parse_dsn(url), statement_timeout=60)
         with database.connect() as connection:
             plans = Plans(connection)
+            for statement in statements:  # as after a pg_upgrade, which leaves no statistics
+                assert plans.paths(statement) <= {READS[statement.asked_by], END}, statement
+            plans.analyze()
             for statement in statements:
-                assert plans.paths(statement) == {READS[statement.asked_by]}, statement
+                assert plans.paths(statement) <= {READS[statement.asked_by], END}, statement
                 assert plans.given(statement) <= AT_ONCE, statement
             counts: Counter[str] = Counter()
             for statement in statements:
@@ -377,13 +394,44 @@ def test_a_poll_that_finds_a_million_rows_needs_little_memory(
         wait_until(lambda: exporter.get("/-/ready").ok)
         exporter.stop()
         before = int(time.time()) - 7200
-        fill(database, MILLION, start=before, kind=MANAGE)
-        fill(database, 20_000, start=before + 3600, first=MILLION + 1)
+        rows = _fill_with_everything(database, before)
         exporter.start()
         wait_until(lambda: exporter.get("/-/ready").ok, PATIENCE)
-        assert exporter.metrics()["newapi_exporter_rows_read_total"][NONE] == MILLION + 20_000
+        assert exporter.metrics()["newapi_exporter_rows_read_total"][NONE] == rows
         assert peak_memory(exporter) < ALLOWED
     server.drop_database("million")
+
+
+def _fill_with_everything(database: Database, start: int) -> int:
+    """Write a million old rows: of no use, failed, with gaps between them, and long ones."""
+    parts = (
+        Rows(MILLION // 2, kind=MANAGE),
+        Rows(MILLION // 5, kind=LogType.ERROR),
+        Rows(MILLION // 5, apart=3),
+        Rows(MILLION // 20, other=json.dumps({"cache_tokens": 5, "po": "x" * 8000})),
+    )
+    first = 1
+    for part in parts:
+        fill(
+            database,
+            part.count,
+            start=start,
+            first=first,
+            kind=part.kind,
+            other=part.other,
+            apart=part.apart,
+        )
+        first += part.count * part.apart
+    return sum(part.count for part in parts)
+
+
+class Rows(NamedTuple):
+    """Some rows of a backlog."""
+
+    count: int
+    kind: int = LogType.CONSUME
+    other: str = OTHER
+    apart: int = 1
 
 
 def peak_memory(program: Program) -> int:
