@@ -52,7 +52,7 @@ class Ledger:
             self._catalogue = Catalogue(self._totals.sums, limit)
             self._hold = Hold(hold, state.held(), clock())
             self._buckets = Buckets(state.cells())
-            self._days = state.days()
+            self._days = today.DaySums(state.days(), limit)
             self._failures = {failure.request_id: failure for failure in state.failures()}
             since = state.noted("counting_since")
             self.counting_since = None if since is None else float(since)
@@ -149,7 +149,7 @@ class Ledger:
         """Give a copy of the sums of today."""
         day = self.calendar_day()
         with self._lock:
-            sums = self._days[day].sums if day in self._days else {}
+            sums = self._days.of(day).sums
             return {metric: dict(values) for metric, values in sums.items()}
 
     def calendar_day(self) -> date:
@@ -183,7 +183,7 @@ class Ledger:
         """
         self._state.clear_days()
         with self._lock:
-            self._days.clear()
+            self._days.forget()
 
     def fill(self, events: Sequence[Event], windows: Iterable[Window], *, days: bool) -> None:
         """Add events that had been counted before to windows and days that are being filled.
@@ -217,12 +217,13 @@ class Ledger:
         now, day = self._clock(), self.calendar_day()
         with self._lock:
             edges = {window.key: self._buckets.expire(window, now) for window in self._watched}
-            self._days = {d: totals for d, totals in self._days.items() if d >= day}
+            self._days.forget(before=day)
         self._state.expire(edges, day)
 
     def _commit(self, step: Step, added: Batch) -> None:
         now = self._clock()
         delta, folded = self._catalogue.admit(added.delta)
+        days, folded_days = self._days.admit(added.days)
         new = self._catalogue.new(delta)
         held = new if self._hold.seconds > 0 else set()
         gone = [subject for subject, entity in added.entities.items() if entity is None]
@@ -235,7 +236,7 @@ class Ledger:
                 released={series_of(*sum_key) for sum_key in dropped},
                 dropped=dropped,
                 cells={c: self._buckets.get(c) + n for c, n in added.cells.items()},
-                days={d: _added(self._days.get(d), totals) for d, totals in added.days.items()},
+                days={d: _added(self._days.of(d), totals) for d, totals in days.items()},
                 failures=added.failures.values(),
                 settled=added.settled,
                 entities=added.entities,
@@ -248,13 +249,12 @@ class Ledger:
             self._catalogue.add(new)
             self._hold.begin(held, now)
             self._buckets.merge(added.cells)
-            for day, totals in added.days.items():
-                self._days.setdefault(day, Totals()).merge(totals)
+            self._days.merge(days)
             self._failures |= added.failures
             for failure in added.settled:
                 self._failures.pop(failure.request_id, None)
             self._note(added.entities)
-            self.folded.update(folded)
+            self.folded.update(folded | folded_days)
             self.position = step.position
             self.gaps.apply(step)
 
@@ -285,9 +285,9 @@ class Ledger:
         self._hold.release(series)
 
 
-def _added(known: Totals | None, delta: Totals) -> dict[str, dict[Labels, int]]:
+def _added(known: Totals, delta: Totals) -> dict[str, dict[Labels, int]]:
     """Give the new values of the sums that a delta changes."""
-    have = known.sums if known is not None else {}
+    have = known.sums
     return {
         metric: {labels: have.get(metric, {}).get(labels, 0) + n for labels, n in values.items()}
         for metric, values in delta.sums.items()

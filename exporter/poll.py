@@ -2,13 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection
 
 from exporter.fill import Filler
 from exporter.ledger import Ledger
-from exporter.position import AHEAD, Gap, Position, Step, advance, time_of
+from exporter.pages import TableContents, read_missing, read_page
+from exporter.position import AHEAD, Position, Step, advance, time_of
 from exporter.rewind import resume
 from exporter.settle import Settler
 from exporter.state import StateError
@@ -16,18 +17,12 @@ from exporter.status import Status
 from exporter.windows import Window
 from newapi.database import Database, DatabaseError, Fault
 from newapi.events import Event, read_event
-from newapi.logs import IDS, PIECE, LogTable
+from newapi.logs import LogTable
 from newapi.rows import LogRow
 from newapi.schema import inspect
 from service.log import OncePerMinute
 
 log = logging.getLogger(__name__)
-
-PAGE = 20_000
-"""Rows that are counted and saved together: the more, the less often a sum is written."""
-
-PAGE_BYTES = 8_000_000
-"""Of `other`, beyond which a page ends: the longest by far of what a row holds."""
 
 INSPECT_EVERY = 300
 """Seconds after which the columns are looked at again: the gateway may have been upgraded."""
@@ -166,7 +161,7 @@ class Poller:
         gaps = ledger.gaps.due(now)
         if not gaps:
             return
-        for rows in _missing(connection, table, gaps):
+        for rows in read_missing(connection, table, gaps):
             self._count(rows, table, ledger.gaps.found(ledger.position, rows, now))
         ledger.count((), ledger.gaps.looked(ledger.position, now))
 
@@ -200,7 +195,7 @@ class Poller:
         position = self._ledger.position
         anchor = position.anchor
         after = position.last_id - (anchor is not None)
-        rows, ended = _page(connection, table, after)
+        rows, ended = read_page(connection, table, after)
         found = anchor is None or bool(rows and (rows[0].id, time_of(rows[0])) == anchor)
         if self._continued and not found:
             # What was deleted while nobody looked may never have been counted, and a state from
@@ -212,14 +207,14 @@ class Poller:
             return rows[anchor is not None :], ended
         if not self._find_again(connection, table, position):
             return None
-        return _page(connection, table, self._ledger.position.last_id)
+        return read_page(connection, table, self._ledger.position.last_id)
 
     def _find_again(self, connection: Connection, table: LogTable, position: Position) -> bool:
         """Go back to where ids started again, if they did; tells whether reading can go on."""
         newest, _ = table.newest(connection)
         if newest == 0:
             return True
-        found = resume(position, _Contents(connection, table, int(self._clock()) + AHEAD))
+        found = resume(position, TableContents(connection, table, int(self._clock()) + AHEAD))
         if found is None:
             self._said.warning(
                 f"log table: ends at row {newest}, before row {position.last_id}, which was"
@@ -261,53 +256,3 @@ class Poller:
 def _events(rows: Sequence[LogRow], table: LogTable) -> list[Event]:
     read = (read_event(row, table.flavour) for row in rows)
     return [event for event in read if event is not None]
-
-
-def _page(connection: Connection, table: LogTable, row_id: int) -> tuple[Sequence[LogRow], bool]:
-    """Read rows above an id; tells whether the table ended with them."""
-    rows: list[LogRow] = []
-    size = 0
-    while len(rows) < PAGE and size < PAGE_BYTES:
-        piece = table.after(connection, row_id, PIECE)
-        rows.extend(piece)
-        if len(piece) < PIECE:
-            return rows, True
-        row_id = piece[-1].id
-        size += sum(len(row.other) for row in piece if isinstance(row.other, str | bytes))
-    return rows, False
-
-
-def _missing(
-    connection: Connection, table: LogTable, gaps: Sequence[Gap]
-) -> Iterator[list[LogRow]]:
-    """Read the rows that are in gaps: single ids by list, long gaps by range."""
-    ids: list[int] = []
-    for gap in gaps:
-        first = gap.first
-        if gap.last - first < IDS:
-            ids.extend(range(first, gap.last + 1))
-            continue
-        while rows := table.within(connection, first, gap.last, PIECE):
-            yield rows
-            first = rows[-1].id + 1
-    for start in range(0, len(ids), PAGE):
-        yield table.among(connection, ids[start : start + PAGE])
-
-
-class _Contents:
-    """What the log table holds, as exporter/rewind.py asks for it; times from `end` on are none."""
-
-    def __init__(self, connection: Connection, table: LogTable, end: int) -> None:
-        self._connection = connection
-        self._table = table
-        self._end = end
-
-    def present(self, remembered: Mapping[int, int]) -> set[int]:
-        rows = self._table.among(self._connection, remembered)
-        return {row.id for row in rows if remembered[row.id] == time_of(row)}
-
-    def oldest(self) -> tuple[int, int]:
-        return self._table.oldest(self._connection)
-
-    def first_since(self, time: int) -> int | None:
-        return self._table.first_between(self._connection, time, self._end)

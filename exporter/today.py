@@ -1,10 +1,11 @@
 """Use since midnight, by the log row's own time, in the natural day of one time zone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from exporter.position import AHEAD
+from exporter.series import Catalogue
 from exporter.totals import Totals
 from newapi.events import Event
 
@@ -39,6 +40,51 @@ class Calendar:
     def start(self, day: date) -> float:
         """Give the unix second at which a day begins."""
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()
+
+
+class DaySums:
+    """The sums of each natural day from today on, whose series are as limited as any metric's.
+
+    Args:
+        sums: what has been counted, by day.
+        limit: series a metric may have, beside those named `other`.
+    """
+
+    def __init__(self, sums: Days, limit: int) -> None:
+        self._sums = sums
+        self._limit = limit
+        self._catalogues: dict[date, Catalogue] = {}
+
+    def of(self, day: date) -> Totals:
+        """Give the sums of a day; they are not to be changed."""
+        return self._sums.get(day) or Totals()
+
+    def admit(self, added: Mapping[date, Totals]) -> tuple[Days, dict[str, int]]:
+        """Fold what would begin a series beyond the limit into `other`; see Catalogue.admit."""
+        admitted, folded = Days(), dict[str, int]()
+        for day, totals in added.items():
+            admitted[day], more = self._catalogue(day).admit(totals)
+            for name, number in more.items():
+                folded[name] = folded.get(name, 0) + number
+        return admitted, folded
+
+    def merge(self, admitted: Days) -> None:
+        """Add what was admitted."""
+        for day, totals in admitted.items():
+            catalogue = self._catalogue(day)
+            catalogue.add(catalogue.new(totals))
+            self._sums.setdefault(day, Totals()).merge(totals)
+
+    def forget(self, before: date = date.max) -> None:
+        """Forget the days before one, or all."""
+        for day in [day for day in self._sums if day < before]:
+            del self._sums[day]
+            self._catalogues.pop(day, None)
+
+    def _catalogue(self, day: date) -> Catalogue:
+        if day not in self._catalogues:
+            self._catalogues[day] = Catalogue(self.of(day).sums, self._limit)
+        return self._catalogues[day]
 
 
 def split(

@@ -414,21 +414,21 @@ def _fill_with_everything(database: Database, start: int) -> int:
     for part in parts:
         fill(
             database,
-            part.count,
+            part.number,
             start=start,
             first=first,
             kind=part.kind,
             other=part.other,
             apart=part.apart,
         )
-        first += part.count * part.apart
-    return sum(part.count for part in parts)
+        first += part.number * part.apart
+    return sum(part.number for part in parts)
 
 
 class Rows(NamedTuple):
     """Some rows of a backlog."""
 
-    count: int
+    number: int
     kind: int = LogType.CONSUME
     other: str = OTHER
     apart: int = 1

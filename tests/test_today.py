@@ -117,3 +117,21 @@ def test_another_zone_begins_the_day_anew(make: Make) -> None:
     midnight = at("2027-01-16", "Pacific/Auckland")
     assert tokens(follower) == 50 * sum(time >= midnight for time in times)
     assert before == 50 * len(times)
+
+
+def test_series_of_a_day_are_limited_and_its_sums_stay_exact(tmp_path: Path) -> None:
+    follower = Follower(f"sqlite:///{tmp_path}/one-api.db", tmp_path / "state", limit=2)
+    follower.poll()
+    for _ in range(2):
+        follower.write(*({"model_name": f"m{n}", "token_id": n} for n in range(1, 9)))
+        follower.poll(2)
+        follower.restart()
+        follower.poll(2)
+    found = follower.ledger.today()
+    assert {metric: len(sums) for metric, sums in found.items()} == {
+        **dict.fromkeys(found, 3),
+        **{metric: 1 for metric in found if metric.startswith("newapi_user_")},
+    }
+    assert found[TOKENS]["other", "other"] == 2 * 6 * 50
+    assert tokens(follower) == 2 * 8 * 50
+    follower.close()
