@@ -27,7 +27,7 @@ class MonitorCollector(Collector):
         status, counts = self._status, self._ledger.series()
         yield _value(
             "newapi_counting_since_timestamp_seconds",
-            "Unix time at which counting began; changes only when the state is lost.",
+            "Unix time at which counting began; changes where usage may have been missed.",
             self._ledger.counting_since or 0,
         )
         yield _value(
