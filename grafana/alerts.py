@@ -68,7 +68,12 @@ def _history(say: Say) -> table.Panel:
                 nothing=nothing)  # fmt: skip
     labels = ", ".join(_SHOWN)
     info = "newapi_notification_info"
-    listed = f"({_RECENT}) * on (instance, id) group_left ({labels}) {info}"
+    when = f"({_RECENT}) * on (instance, id) group_left ({labels}) {info}"
+    listed = f"max by (instance, id, {labels}) ({when})"
+
+    def of(metric: str) -> str:
+        return f"max by (instance, id) ({metric} and on (instance, id) ({_RECENT}))"
+
     keys = [
         Column(say("Severity"), "severity", "", style.as_word(alerting.severities(say), 80)),
         Column(say("Alert"), "alertname", "", [style.width(170)]),
@@ -81,12 +86,10 @@ def _history(say: Say) -> table.Panel:
     ]
     values = [
         Column(say("When"), f"{listed} * 1000", "dateTimeAsIso", [style.width(165)]),
-        Column(say("Value"), f"newapi_notification_value and on (instance, id) ({_RECENT})"),
-        Column(
-            say("Threshold"), f"newapi_notification_threshold and on (instance, id) ({_RECENT})"
-        ),
+        Column(say("Value"), of("newapi_notification_value")),
+        Column(say("Threshold"), of("newapi_notification_threshold")),
     ]
-    hidden = ("instance", "job", "id", "scope")
+    hidden = ("instance", "id", "scope")
     return comparison(card, keys, values, sort=say("When"), hidden=hidden)
 
 

@@ -24,12 +24,12 @@ TYPES = {
 }
 """logs.type of New API (model/log.go); in One API 5 is a channel test."""
 
-_FILTERS = ("type", "channel", "model", "user", "api_key", "key_name")
+_FILTERS = ("type", "channel", "model_part", "user", "api_key", "key_name")
 
 _CONDITIONS = (
     sql.equals("l.type", "type"),
     sql.equals("l.channel_id", "channel"),
-    sql.contains("l.model_name", "model"),
+    sql.contains("l.model_name", "model_part"),
     sql.equals("l.user_id", "user"),
     sql.equals(sql.optional("token_id", "l"), "api_key"),
     sql.contains("l.token_name", "key_name"),
@@ -44,7 +44,7 @@ def build(language: Language) -> Dashboard:
     filters = (
         variables.choice("type", say("Type"), types),
         variables.of("channel", "Channel", CHANNEL, say),
-        variables.text("model", say("Part of the model")),
+        variables.text("model_part", say("Part of the model")),
         variables.of("user", "User", USER, say),
         variables.of("api_key", "API key", API_KEY, say),
         variables.text("key_name", say("Part of the key's name")),

@@ -18,6 +18,7 @@ from grafana.promql import (
     WHOLE,
     Window,
     both,
+    chosen_steps,
     each,
     gauge,
     growth,
@@ -123,9 +124,9 @@ def spent(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     return f"({charged} - {back} or {charged})"
 
 
-def spent_steps(level: str, by: tuple[str, ...] = (), where: str = "") -> str:
-    """Quota charged less quota given back, from point to point."""
-    charged, back = (steps(counter, level, by, where) for counter in (QUOTA, REFUNDED))
+def spent_steps(chosen: tuple[str, ...]) -> str:
+    """Quota charged less quota given back, from point to point, of what variables choose."""
+    charged, back = (chosen_steps(counter, chosen) for counter in (QUOTA, REFUNDED))
     return f"({charged} - {back} or {charged})"
 
 

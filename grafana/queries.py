@@ -56,20 +56,15 @@ def unit_from_currency() -> DataTransformerConfig:
     )
 
 
-def unit_from_currency_of(fields: list[str]) -> list[DataTransformerConfig]:
+def unit_from_currency_of(fields: list[str]) -> DataTransformerConfig:
     """Set the unit of some fields, as the source names them."""
+    # All at once, since Grafana then drops the answer to currency().
     mapping = {"fieldName": "unit", "handlerKey": "unit"}
-    return [
-        DataTransformerConfig(
-            id_val="configFromData",
-            options={
-                "configRefId": CURRENCY,
-                "mappings": [mapping],
-                "applyTo": {"id": "byName", "options": field},
-            },
-        )
-        for field in fields
-    ]
+    applied = {"id": "byRegexp", "options": f"/^({'|'.join(fields)})$/"}
+    return DataTransformerConfig(
+        id_val="configFromData",
+        options={"configRefId": CURRENCY, "mappings": [mapping], "applyTo": applied},
+    )
 
 
 def channel_names() -> Dataquery:

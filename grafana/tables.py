@@ -69,9 +69,7 @@ def comparison(
     panel = make(table.Panel(), card, tuple(rows(value.source) for value in values))
     money = [ref for ref, value in zip(refs, values, strict=True) if value.unit == MONEY]
     if money:
-        panel = panel.with_target(currency())
-        for transformation in unit_from_currency_of(money):
-            panel = panel.with_transformation(transformation)
+        panel = panel.with_target(currency()).with_transformation(unit_from_currency_of(money))
     names = {key.source: key.title for key in keys}
     names |= {ref: value.title for ref, value in zip(refs, values, strict=True)}
     panel = panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
@@ -118,9 +116,7 @@ def _from_database(panel: P, card: Card, columns: Sequence[Column], sql: str) ->
     panel = make(panel, card, (SqlQuery(sql),)).datasource(MIXED)
     money = [column.source for column in columns if column.unit == MONEY]
     if money:
-        panel = panel.with_target(currency())
-        for transformation in unit_from_currency_of(money):
-            panel = panel.with_transformation(transformation)
+        panel = panel.with_target(currency()).with_transformation(unit_from_currency_of(money))
     return panel
 
 

@@ -424,12 +424,12 @@ def test_recording_rules_are_those_of_prometheus(document: str) -> None:
         for rule in group["rules"]
         if "record" in rule
     ]
+    levels = ("channel", "model", "gateway")
     recorded = [
-        name if name.startswith("channel_model:") else f"{level}:{name}"
+        name if of_level else f"{level}:{name}"
         for name in names(tables(document)["recorded"])
-        for level in (
-            ("",) if name.startswith("channel_model:") else ("channel", "model", "gateway")
-        )
+        for of_level in [name.startswith(("channel_model:", *(f"{level}:" for level in levels)))]
+        for level in (("",) if of_level else levels)
     ]
     told = Counter(recorded + names(tables(document)["conditions"]))
     assert differences(told, Counter(there)) == {}

@@ -39,7 +39,7 @@ SOURCES = [
 ]
 BUILT_IN = {
     "__range", "__range_s", "__interval", "__interval_ms", "__rate_interval", "__from", "__to",
-    "__url_time_range", "__value", "__data", "__all", "past",
+    "__url_time_range", "__value", "__data", "__all", "past", "gone",
 }  # fmt: skip
 SAME_IN_BOTH = {"English", "中文", "–", "p50", "p95", "p99"}
 
@@ -133,6 +133,17 @@ def test_money_takes_its_unit_from_the_gateway(model: dict[str, Any]) -> None:
 
 
 @each
+def test_each_config_is_taken_from_its_query_once(model: dict[str, Any]) -> None:
+    """Grafana drops the frame that a configuration came from."""
+    for panel in panels(model):
+        found = [
+            one["options"]["configRefId"] for one in panel.get("transformations", [])
+            if one["id"] == "configFromData"
+        ]  # fmt: skip
+        assert len(set(found)) == len(found), panel["title"]
+
+
+@each
 def test_every_variable_is_there(model: dict[str, Any]) -> None:
     there = {variable["name"] for variable in model["templating"]["list"]} | BUILT_IN
     text = json.dumps(model, ensure_ascii=False)
@@ -140,6 +151,15 @@ def test_every_variable_is_there(model: dict[str, Any]) -> None:
     assert used <= there
     unused = there - used - BUILT_IN
     assert not unused
+
+
+def test_variables_mean_the_same_everywhere() -> None:
+    """Links keep variables: a value that one dashboard gave must be one of the next."""
+    kinds: dict[str, set[tuple[str, bool]]] = {}
+    for model in MODELS.values():
+        for one in model["templating"]["list"]:
+            kinds.setdefault(one["name"], set()).add((one["type"], one.get("includeAll", False)))
+    assert not {name: found for name, found in kinds.items() if len(found) > 1}
 
 
 @each

@@ -18,7 +18,8 @@ from demo.schema import create
 from demo.world import Sizes
 from grafana.measures import NO_TRAFFIC
 from newapi.dsn import parse_dsn
-from tests.grafana_queries import Query, dashboard, queries, substitute
+from tests.grafana_frames import tables, transformed
+from tests.grafana_queries import Query, dashboard, panels, queries, substitute
 from tests.oracle import newapi_sums
 from tests.programs import Breaker, Exporter
 from tests.servers import Prometheus, Sample, free_port, wait_until
@@ -33,6 +34,10 @@ PAGES = (
 QUERIES = {page: queries(dashboard("en", page)) for page in PAGES}
 ALL = [(page, query) for page in PAGES for query in QUERIES[page]]
 IDS = [f"{page}/{query.panel}/{query.ref}" for page, query in ALL]
+TABLES = {
+    f"{page}/{panel['title']}": panel for page in PAGES for panel in panels(dashboard("en", page))
+    if panel["type"] == "table" and all("expr" in target for target in panel["targets"])
+}  # fmt: skip
 
 SCRAPE = """
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
@@ -218,6 +223,24 @@ def test_every_query_is_answered(chain: Chain, page: str, query: Query) -> None:
     elif "1s:1s" not in query.expr:  # thirty days before there is nothing to compare with
         assert values
     assert not any(math.isnan(value) or math.isinf(value) for value in values)
+
+
+@pytest.mark.parametrize("panel", TABLES.values(), ids=list(TABLES))
+def test_tables_are_joined(chain: Chain, panel: dict[str, Any]) -> None:
+    """As Grafana does it: a row a thing, with all that tells it, and money in its currency."""
+    exprs = {target["refId"]: target["expr"] for target in panel["targets"]}
+    answers = {ref: chain.ask(expr, f"{30 * DAY}s") for ref, expr in exprs.items()}
+    frames = transformed(tables(answers), panel["transformations"][:-1])
+    for frame in frames:
+        for one in frame.fields:
+            expr = exprs.get(one.name.removeprefix("Value #"), "")
+            assert ("newapi_display_currency" in expr) == ("unit" in one.config), one.name
+    [shown] = transformed(frames, panel["transformations"][-1:])
+    names = panel["transformations"][-1]["options"]["renameByName"]
+    columns = {one.name for one in shown.fields}
+    assert columns <= set(names.values())
+    tell = columns & {title for label, title in names.items() if "Value" not in label}
+    assert all(row.keys() >= tell for row in shown.rows)
 
 
 NAMES = {

@@ -117,19 +117,19 @@ TEXTS = {
     ),
     "Time to first token": "首 Token 耗时",
     "Durations": "耗时分布",
-    "How many took how long, from point to point; darker is more. For the chosen model.": (
-        "各时段内不同耗时的请求数，颜色越深数量越多。仅统计所选模型。"
+    "How many took how long, from point to point; darker is more.": (
+        "各时段内不同耗时的请求数，颜色越深数量越多。"
     ),
     "Times to first token": "首 Token 耗时分布",
     "Spread": "分布",
     "Duration over time": "耗时趋势",
-    "Of 100, 50, 95 and 99 took no longer. From 20 on. For the chosen model.": (
-        "50 %、95 %、99 % 的请求耗时不超过此值，样本少于 20 个时不绘制。仅统计所选模型。"
+    "Of 100, 50, 95 and 99 took no longer. From 20 on.": (
+        "50 %、95 %、99 % 的请求耗时不超过此值，样本少于 20 个时不绘制。"
     ),
     "Time to first token over time": "首 Token 耗时趋势",
     "Requests a minute": "每分钟请求数趋势",
-    "Mean from point to point, tests excluded of requests. For the chosen model.": (
-        "各时段的平均值，请求数不含渠道测试。仅统计所选模型。"
+    "Mean from point to point, tests excluded of requests.": (
+        "各时段的平均值，请求数不含渠道测试。"
     ),
     "A minute": "每分钟",
     "Tokens a minute": "每分钟 Token 数趋势",
