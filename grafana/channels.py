@@ -125,7 +125,8 @@ def run_out(say: Say) -> table.Panel:
                 nothing=nothing)  # fmt: skip
     keys = [Column(say("Id"), "channel_id", more=[style.width(55)]), Column(say("Name"), "name")]
     first = named(f"(bottomk(15, {_lasts()}))", CHANNEL)
-    return comparison(card, keys, [Column(say("Lasts"), first, "s", _DAYS)])
+    values = [Column(say("Lasts"), first, "s", _DAYS)]
+    return comparison(card, keys, values, sort=say("Lasts"), least_first=True)
 
 
 def _lasts() -> str:

@@ -33,7 +33,7 @@ def build(language: Language) -> Dashboard:
     say = language.say
     filters = variables.of("channel", "Channel", CHANNEL, say), variables.model(say)
     about = "How long people wait, how much goes through, and which requests were slowest."
-    more = (*log_rows.page_variables(say), log_rows.rate())
+    more = log_rows.row_variable(say), log_rows.source_variable(say), log_rows.rate()
     board = frame(NAME, language, "Performance", about, *filters, *more)
     add(board, headline.rpm(say, _WHERE, width=6), headline.tpm(say, _WHERE, width=6))
     add(board, _now(say, DURATION, "Duration"), _now(say, FIRST_TOKEN, "Time to first token"))
@@ -94,7 +94,7 @@ def _slowest(language: Language) -> table.Panel:
         "Amber above 2 s, red above 5 s. The gateway stores whole seconds, and a retry counts "
         "from the first attempt."
     )
-    nothing = say("No completed request in this range")
+    nothing = say("No completed request. A model with a Chinese name cannot be searched")
     card = Card(say("20 slowest requests"), say(about), width=24, height=15, unit="none",
                 nothing=nothing)  # fmt: skip
     columns = (
@@ -109,7 +109,7 @@ def _slowest(language: Language) -> table.Panel:
     )
     statement = sql.page(columns, conditions, order=f"{sql.optional(sql.SECONDS, 'l')} DESC")
     shown = [
-        log_rows.id_column(say, NAME, language, ("model", "channel")),
+        log_rows.id_column(say, NAME, language, ("database", *_CHOSEN)),
         log_rows.plain_time(say),
         *log_rows.details(say),
         *log_rows.usage(say),

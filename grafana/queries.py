@@ -8,7 +8,10 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEdito
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-DATABASE = DataSourceRef(uid="newapi-database")
+SQL_SOURCE = "database"
+"""The variable that holds the uid of the source that is the gateway's database."""
+
+DATABASE = DataSourceRef(uid=f"${{{SQL_SOURCE}}}")
 """The gateway's database. Which kind it is only its provisioning knows, so this names none."""
 
 MIXED = DataSourceRef(type_val="datasource", uid="-- Mixed --")

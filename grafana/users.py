@@ -88,7 +88,7 @@ def _run_out(say: Say) -> table.Panel:
                [*style.cell(BAD, (86400, WARNING), (7 * 86400, PLAIN)),
                 DynamicConfigValue("decimals", 0)]),
     ]  # fmt: skip
-    return comparison(card, _names(say), values)
+    return comparison(card, _names(say), values, sort=say("Runs out in"), least_first=True)
 
 
 def _low(say: Say) -> table.Panel:
@@ -101,7 +101,7 @@ def _low(say: Say) -> table.Panel:
         Column(say("Part left"), named(f"({low})", USER), "percentunit",
                [*style.cell(BAD, (0.05, WARNING)), DynamicConfigValue("decimals", 1)]),
     ]  # fmt: skip
-    return comparison(card, _names(say), values)
+    return comparison(card, _names(say), values, sort=say("Part left"), least_first=True)
 
 
 def _unused(say: Say) -> table.Panel:
@@ -113,7 +113,7 @@ def _unused(say: Say) -> table.Panel:
     unused = f"(time() - {_last_use()}) > 30 * 86400 and {_LEFT} > 0"
     longest = named(promql.largest(15, unused), USER)
     values = [Column(say("Not used for"), longest, "s", [DynamicConfigValue("decimals", 0)])]
-    return comparison(card, _names(say), values)
+    return comparison(card, _names(say), values, sort=say("Not used for"))
 
 
 def _last_use() -> str:

@@ -88,7 +88,7 @@ def fill(sql: str, begin: int, end: int, /, **variables: str) -> str:
     (public/app/features/templating/formatVariableValue.ts, formatRegistry of @grafana/scenes).
     """
     moments = {"from": str(begin), "to": str(end)}
-    newest = {"page_time": "9999999999", "page_type": "9", "page_id": "9223372036854775807"}
+    newest = {"page_time": "0", "page_type": "9", "page_id": "9223372036854775807"}
     texts = dict.fromkeys(("part", "model_part", "key_name"), "")
     values = {**newest, **texts, "row": "0", "money": "0.000002", **variables}
 

@@ -230,6 +230,7 @@ def test_tables_are_joined(chain: Chain, panel: dict[str, Any]) -> None:
     """As Grafana does it: a row a thing, with all that tells it, and money in its currency."""
     exprs = {target["refId"]: target["expr"] for target in panel["targets"]}
     answers = {ref: chain.ask(expr, f"{30 * DAY}s") for ref, expr in exprs.items()}
+    assert all(sample.labels for samples in answers.values() for sample in samples)
     frames = transformed(tables(answers), panel["transformations"][:-1])
     for frame in frames:
         for one in frame.fields:

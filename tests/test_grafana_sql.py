@@ -39,6 +39,7 @@ ODD = {
     15: "wow!_x",
     16: "模型-甲",
     17: "' OR '1'='1",
+    18: '{"code": "x"} <a>',
 }
 HOSTILE = [
     "' OR 1=1 -- ",
@@ -153,7 +154,10 @@ def test_filters_by_id(engine: Engine) -> None:
         assert panel(engine, LOGS["Found"], api_key=str(row["v"]))[0]["found"] == row["n"]
 
 
-@pytest.mark.parametrize("part", ["gpt", "GPT", "o'neil/model:l", "a_b", "_", "100%", "wow!_", "-"])
+@pytest.mark.parametrize(
+    "part",
+    ["gpt", "GPT", "o'neil/model:l", "a_b", "_", "100%", "wow!_", "-", '{"code"', "} <a>"],
+)
 def test_part_of_a_name_means_itself(engine: Engine, part: str) -> None:
     [shown] = panel(engine, LOGS["Found"], model_part=part)
     names = ask(engine, "SELECT model_name AS m, COUNT(*) AS n FROM logs GROUP BY model_name")
@@ -178,6 +182,14 @@ def test_pages_follow_each_other(engine: Engine) -> None:
         place = {name: str(last[column]) for name, column in below.items()}
     order = ask(engine, "SELECT id FROM logs ORDER BY created_at DESC, type DESC, id DESC")
     assert seen == [row["id"] for row in order]
+
+
+def test_a_place_of_another_range_is_the_first_page(engine: Engine) -> None:
+    for statement in (LOGS["Rows found"], ERRORS["Failures"]):
+        first = panel(engine, statement)
+        for moment in (BEGIN - 3600, END + 3600, 0):
+            assert panel(engine, statement, page_time=str(moment), page_id="1") == first
+        assert panel(engine, statement, page_time=str(END - 7200)) != first
 
 
 def test_slowest_are_the_slowest(engine: Engine) -> None:
