@@ -19,6 +19,7 @@ SILENCES = "/alerting/silences?alertmanager=Alertmanager"
 
 _SHOWN = (
     "rule", "alertname", "severity", "scope", "target", "name", "action", "result", "reason",
+    "message",
 )  # fmt: skip
 _RECENT = "newapi_notification_timestamp_seconds > time() - $__range_s"
 
@@ -70,8 +71,8 @@ def _timeline(say: Say) -> statushistory.Panel:
 def _history(say: Say) -> table.Panel:
     about = (
         "The alerts that arrived at the breaker in this period, with or without an action: the "
-        "last 200. Value and threshold are in the rule's own unit. The messages are shown by "
-        "newapi-breaker history."
+        "last 200. Value and threshold are in the rule's own unit. A long message is cut; "
+        "newapi-breaker history shows it whole."
     )
     nothing = say("No alert arrived")
     card = Card(say("What arrived"), say(about), width=24, height=14, unit="short",
@@ -86,13 +87,14 @@ def _history(say: Say) -> table.Panel:
 
     keys = [
         Column(say("Severity"), "severity", "", style.as_word(alerting.severities(say), 80)),
-        Column(say("Alert"), "alertname", "", [style.width(170)]),
+        Column(say("Alert"), "alertname", "", [style.width(140)]),
         Column(say("Rule"), "rule"),
         Column(say("Target"), "target", "", [style.width(90)]),
-        Column(say("Name"), "name", "", [style.width(140)]),
-        Column(say("Action"), "action", "", style.as_word(_actions(say), 130)),
-        Column(say("Result"), "result", "", style.as_word(alerting.results(say), 130)),
-        Column(say("Reason"), "reason", "", style.as_word(_reasons(say), 150)),
+        Column(say("Name"), "name", "", [style.width(120)]),
+        Column(say("Action"), "action", "", style.as_word(_actions(say), 115)),
+        Column(say("Result"), "result", "", style.as_word(alerting.results(say), 115)),
+        Column(say("Reason"), "reason", "", style.as_word(_reasons(say), 120)),
+        Column(say("Message"), "message", "", [style.width(200)]),
     ]
     values = [
         Column(say("When"), f"{listed} * 1000", "dateTimeAsIso", [style.width(165)]),

@@ -59,11 +59,11 @@ TEXTS = {
     "No alert arrived": "没有收到告警",
     (
         "The alerts that arrived at the breaker in this period, with or without an action: the "
-        "last 200. Value and threshold are in the rule's own unit. The messages are shown by "
-        "newapi-breaker history."
+        "last 200. Value and threshold are in the rule's own unit. A long message is cut; "
+        "newapi-breaker history shows it whole."
     ): (
         "本周期内送达熔断器的告警（无论是否要求处理），最多 200 条。数值与阈值采用规则自身的单位。"
-        "完整消息可用 newapi-breaker history 查看。"
+        "消息过长时截断，完整消息可用 newapi-breaker history 查看。"
     ),
     "Action": "动作",
     "Notify": "仅通知",
