@@ -162,7 +162,9 @@ def chosen_steps(
         these = both(where, *(CHOSEN[name] for name in used), *gates)
         parts.append(total(_recorded_steps(counter, _TOTALS_OF.get(used), these), counter.kinds))
     matchers = both(where, counter.recorded_where, *(CHOSEN[name] for name in chosen))
-    parts.append(total(each(counter, STEP, matchers, past=True), counter.kinds))
+    past = total(each(counter, STEP, matchers, past=True), counter.kinds)
+    # Behind all totals, and before the counter itself, which does not know where the past began.
+    parts.insert(len(_TOTALS_OF), past)
     return total(" or ".join(parts), by)
 
 
