@@ -21,6 +21,10 @@ _INFO = (
     "id", "alertname", "rule", "type", "scope", "target", "name", "severity", "action", "result",
     "reason",
 )  # fmt: skip
+"""Fields of a notification, beside its message."""
+
+_LONGEST = 200
+"""Characters of a message, at most: what is longer is cut."""
 
 _REFUSED = set(Reason) - {Reason.UNVERIFIED}
 
@@ -93,7 +97,9 @@ class RecordCollector(Collector):
 
 def _notifications(notifications: list[Notification]) -> Iterator[Metric]:
     info = GaugeMetricFamily(
-        "newapi_notification_info", f"The last {SHOWN} alerts that arrived.", labels=_INFO
+        "newapi_notification_info",
+        f"The last {SHOWN} alerts that arrived.",
+        labels=(*_INFO, "message"),
     )
     value = GaugeMetricFamily(
         "newapi_notification_value", "What the rule measured, in its unit.", labels=("id",)
@@ -106,13 +112,20 @@ def _notifications(notifications: list[Notification]) -> Iterator[Metric]:
     )
     for notification in notifications:
         number = (str(notification.id),)
-        info.add_metric([str(getattr(notification, name)) for name in _INFO], 1)
+        fields = [str(getattr(notification, name)) for name in _INFO]
+        info.add_metric([*fields, _message(notification)], 1)
         moment.add_metric(number, notification.first_seen)
         if notification.value is not None:
             value.add_metric(number, notification.value)
         if notification.threshold is not None:
             threshold.add_metric(number, notification.threshold)
     return iter((info, value, threshold, moment))
+
+
+def _message(notification: Notification) -> str:
+    """Give in one line what the alert says and what came of it."""
+    text = " ".join(f"{notification.summary} {notification.detail}".split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 class Metrics:

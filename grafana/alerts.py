@@ -1,13 +1,14 @@
 """Alerts: what fires, what came of it, how near each rule is, and what the breaker did."""
 
-from grafana_foundation_sdk.builders import bargauge, statushistory, table
+from grafana_foundation_sdk.builders import statushistory, table
 from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from grafana import alerting, measures, style
+from grafana import alerting, measures, style, words
 from grafana.dashboard import add, frame
 from grafana.language import Language, Say
-from grafana.panels import Card, ranking, strips
-from grafana.queries import now, over_time
+from grafana.panels import Card, strips
+from grafana.queries import over_time
 from grafana.style import BAD, GOOD, PLAIN, WARNING
 from grafana.tables import Column, comparison
 
@@ -18,6 +19,7 @@ SILENCES = "/alerting/silences?alertmanager=Alertmanager"
 
 _SHOWN = (
     "rule", "alertname", "severity", "scope", "target", "name", "action", "result", "reason",
+    "message",
 )  # fmt: skip
 _RECENT = "newapi_notification_timestamp_seconds > time() - $__range_s"
 
@@ -28,23 +30,32 @@ def build(language: Language) -> Dashboard:
     about = "What fires, what came of it, how near each rule is, and what the breaker did."
     links = [(say("Silences"), SILENCES)]
     board = frame(NAME, language, "Alerts", about, links=links)
-    add(board, alerting.firing_count(say, width=5), alerting.breaker(say, width=7), _decisions(say))
-    add(board, alerting.firing(say, width=14), alerting.held(say, width=10))
+    add(board, alerting.firing_count(say, width=8), alerting.breaker(say, width=16))
+    add(board, alerting.firing(say, width=11), alerting.held(say, width=6), _decisions(say))
     add(board, _timeline(say), row=say("History"))
     add(board, _history(say))
     return add(board, _rules(say), _near(say), row=say("Rules"))
 
 
-def _decisions(say: Say) -> bargauge.Panel:
+def _decisions(say: Say) -> table.Panel:
     about = (
         "What the breaker decided in this period, by result and reason; what was only recorded "
         "or came again is left out."
     )
-    card = Card(say("Decisions"), say(about), width=12, height=4, unit="none",
+    card = Card(say("Decisions"), say(about), width=7, height=8, unit="none",
                 nothing=say("It was not asked to act"))  # fmt: skip
     counter = f"newapi_breaker_decisions_total{{{measures.ACTED}}}"
     decided = f"sum by (result, reason) (increase({counter}[$__range])) > 0"
-    return ranking(card, now(decided, "{{result}} {{reason}}")).decimals(0)
+    keys = [
+        Column(say("Result"), "result", "", style.as_word(alerting.results(say), 120)),
+        Column(say("Reason"), "reason", "", style.as_word(_reasons(say), 150)),
+    ]
+    times = Column(say("Times"), decided, "none", [DynamicConfigValue("decimals", 0)])
+    return comparison(card, keys, [times], sort=say("Times"))
+
+
+def _reasons(say: Say) -> dict[str, tuple[str, str]]:
+    return words.plain(say, words.REASONS)
 
 
 def _timeline(say: Say) -> statushistory.Panel:
@@ -60,33 +71,37 @@ def _timeline(say: Say) -> statushistory.Panel:
 def _history(say: Say) -> table.Panel:
     about = (
         "The alerts that arrived at the breaker in this period, with or without an action: the "
-        "last 200. Value and threshold are in the rule's own unit. The messages are shown by "
-        "newapi-breaker history."
+        "last 200. Value and threshold are in the rule's own unit. A long message is cut; "
+        "newapi-breaker history shows it whole."
     )
     nothing = say("No alert arrived")
     card = Card(say("What arrived"), say(about), width=24, height=14, unit="short",
                 nothing=nothing)  # fmt: skip
     labels = ", ".join(_SHOWN)
     info = "newapi_notification_info"
-    listed = f"({_RECENT}) * on (instance, id) group_left ({labels}) {info}"
+    when = f"({_RECENT}) * on (instance, id) group_left ({labels}) {info}"
+    listed = f"max by (instance, id, {labels}) ({when})"
+
+    def of(metric: str) -> str:
+        return f"max by (instance, id) ({metric} and on (instance, id) ({_RECENT}))"
+
     keys = [
         Column(say("Severity"), "severity", "", style.as_word(alerting.severities(say), 80)),
-        Column(say("Alert"), "alertname", "", [style.width(170)]),
+        Column(say("Alert"), "alertname", "", [style.width(140)]),
         Column(say("Rule"), "rule"),
         Column(say("Target"), "target", "", [style.width(90)]),
-        Column(say("Name"), "name", "", [style.width(140)]),
-        Column(say("Action"), "action", "", style.as_word(_actions(say), 130)),
-        Column(say("Result"), "result", "", style.as_word(alerting.results(say), 130)),
-        Column(say("Reason"), "reason", "", [style.width(120)]),
+        Column(say("Name"), "name", "", [style.width(120)]),
+        Column(say("Action"), "action", "", style.as_word(_actions(say), 115)),
+        Column(say("Result"), "result", "", style.as_word(alerting.results(say), 115)),
+        Column(say("Reason"), "reason", "", style.as_word(_reasons(say), 120)),
+        Column(say("Message"), "message", "", [style.width(200)]),
     ]
     values = [
         Column(say("When"), f"{listed} * 1000", "dateTimeAsIso", [style.width(165)]),
-        Column(say("Value"), f"newapi_notification_value and on (instance, id) ({_RECENT})"),
-        Column(
-            say("Threshold"), f"newapi_notification_threshold and on (instance, id) ({_RECENT})"
-        ),
+        Column(say("Value"), of("newapi_notification_value")),
+        Column(say("Threshold"), of("newapi_notification_threshold")),
     ]
-    hidden = ("instance", "job", "id", "scope")
+    hidden = ("instance", "id", "scope")
     return comparison(card, keys, values, sort=say("When"), hidden=hidden)
 
 
@@ -108,23 +123,27 @@ def _rules(say: Say) -> table.Panel:
                 nothing=nothing)  # fmt: skip
     told = 'newapi_notification_info{alertname!~".+Trip"}'
     when = f"({_RECENT}) and on (instance, id) {told}"
-    by_rule = f"{when} * on (instance, id) group_left (rule) {told}"
+    by_rule = f"({when}) * on (instance, id) group_left (rule) {told}"
     active = "max by (rule) (newapi_alert_rule_active)"
-    words = {"0": (say("No"), style.IDLE), "1": (say("Yes"), GOOD)}
+    yes = {"0": (say("No"), style.IDLE), "1": (say("Yes"), GOOD)}
     keys = [Column(say("Rule"), "rule")]
     values = [
-        Column(say("Active"), active, "none", style.as_word(words, 80)),
+        Column(say("Active"), active, "none", style.as_word(yes, 80)),
         Column(say("Threshold"), "max by (rule) (newapi_alert_rule)"),
-        Column(say("Times"), f"count by (rule) ({by_rule})", "none", [style.width(80)]),
+        Column(
+            say("Times"), f"max by (rule) (count by (rule, instance) ({by_rule}))", "none",
+            [style.width(80)],
+        ),
         Column(say("Last"), f"max by (rule) ({by_rule}) * 1000", "dateTimeFromNow"),
-    ]
+    ]  # fmt: skip
     return comparison(card, keys, values)
 
 
 def _near(say: Say) -> table.Panel:
     about = (
-        "The 50 targets that are nearest to the threshold of a rule: 100 % and more is over it. "
-        "Of rules over all API keys or users, only those above half of it."
+        "The 50 targets that are nearest to the threshold of an active rule: from 100 % on it "
+        "fires, and a quota of which nothing is left is at 200 %. Too few requests for the rule "
+        "are left out. Of rules over all API keys or users, only those above half of it."
     )
     nothing = say("No target has a value yet")
     card = Card(say("How near"), say(about), width=12, height=14, unit="percentunit",
@@ -132,27 +151,41 @@ def _near(say: Say) -> table.Panel:
     keys = [Column(say("Rule"), "rule"), Column(say("Target"), "target")]
     part = f"topk(50, {' or '.join(_parts())})"
     shade = style.cell(PLAIN, (0.8, WARNING), (1, BAD))
-    return comparison(card, keys, [Column(say("Of the threshold"), part, "percentunit", shade)])
+    title = say("Of the threshold")
+    return comparison(card, keys, [Column(title, part, "percentunit", shade)], sort=title)
 
 
 def _parts() -> list[str]:
-    """Give, type by type, which part of its threshold each target has reached."""
+    """Give, type by type, which part of its threshold each target has reached.
+
+    By the conditions of prometheus/rules: 1 or more where a rule fires, nothing where none would.
+    """
 
     def of(name: str) -> str:
         return f"max by (rule, target) (newapi_rule_{name})"
 
-    def threshold(kind: str) -> str:
-        return f'on (rule) group_left () (max by (rule) (newapi_alert_rule{{type="{kind}"}}) > 0)'
+    def most(name: str) -> str:  # what is projected is never less than what was used
+        return f"max by (rule, target) (newapi_rule_projected or newapi_rule_{name})"
 
-    attempts = f"({of('errors')} + {of('requests')} > 0)"
-    more = f"({of('requests')} / ({of('requests_before')} > 0) - 1)"
-    left = 'max by (rule) (newapi_alert_rule{type="quota_low"})'
+    def threshold(kind: str) -> str:
+        active = f'newapi_alert_rule{{type="{kind}"}} > 0 and newapi_alert_rule_active == 1'
+        return f"on (rule) group_left () max by (rule) ({active})"
+
+    enough = "on (rule) group_left () max by (rule) (newapi_alert_rule_min_requests)"
+    attempts = f"({of('errors')} + {of('requests')} >= {enough})"
+    sampled = f"({of('requests')} >= {enough})"
+    more = f"({sampled} / ({of('requests_before')} >= {enough}) - 1)"
+    left = f"{of('remaining')} / {threshold('quota_low')}"
+    held = 'max by (id) (newapi_breaker_held{kind="channel"}) == 1'
+    held = f'label_replace({held}, "channel_id", "$1", "id", "(.+)")'
+    down = f"max by (rule, target) (clamp_max(newapi_rule_down unless on (channel_id) {held}, 1))"
     return [
-        f"{of('tokens')} / {threshold('token_usage')}",
-        f"{of('quota')} / {threshold('cost')}",
+        f"{most('tokens')} / {threshold('token_usage')}",
+        f"{most('quota')} / {threshold('cost')}",
         f"100 * {of('errors')} / {attempts} / {threshold('error_rate')}",
-        f"{of('seconds')} / {threshold('latency')}",
+        f"({of('seconds')} and on (rule, target) {sampled}) / {threshold('latency')}",
         f"100 * {more} / {threshold('request_spike')}",
-        f"1 / ({of('remaining')} > 0) * on (rule) group_left () {left}",
-        f"clamp_max({of('down')}, 1)",
+        f"1 / ({left} > 1)",
+        f"2 - ({left} <= 1)",
+        f"{down} / {threshold('channel_down')}",
     ]

@@ -119,7 +119,7 @@ def run_out(say: Say, title: str = "Run out first", height: int = 11) -> table.P
                [*style.cell(BAD, (86400, WARNING), (7 * 86400, PLAIN)),
                 DynamicConfigValue("decimals", 0)]),
     ]  # fmt: skip
-    return comparison(card, _names(say), values)
+    return comparison(card, _names(say), values, sort=say("Runs out in"), least_first=True)
 
 
 def _low(say: Say) -> table.Panel:
@@ -134,7 +134,7 @@ def _low(say: Say) -> table.Panel:
         Column(say("Part left"), named(f"({low})", API_KEY), "percentunit",
                [*style.cell(BAD, (0.05, WARNING)), DynamicConfigValue("decimals", 1)]),
     ]  # fmt: skip
-    return comparison(card, _names(say), values)
+    return comparison(card, _names(say), values, sort=say("Part left"), least_first=True)
 
 
 def _unused(say: Say) -> table.Panel:
@@ -147,7 +147,7 @@ def _unused(say: Say) -> table.Panel:
         Column(say("Not used for"), named(longest, API_KEY), "s",
                [DynamicConfigValue("decimals", 0)]),
     ]  # fmt: skip
-    return comparison(card, _names(say), values)
+    return comparison(card, _names(say), values, sort=say("Not used for"))
 
 
 def _names(say: Say) -> list[Column]:

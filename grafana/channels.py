@@ -18,7 +18,6 @@ from grafana.tables import Column, comparison
 NAME = "channels"
 
 _BY = ("channel_id",)
-_CHOSEN = 'channel_id=~"$channel"'
 
 _BALANCE = f"({gauge('newapi_channel_balance_usd', _BY)} > 0)"
 _DAYS = [
@@ -36,13 +35,13 @@ STATUSES = (
 def build(language: Language) -> Dashboard:
     """Make the dashboard in a language."""
     say = language.say
-    chosen = variables.one_of("channel", "Channel", CHANNEL, say)
+    chosen = variables.of("channel", "Channel", CHANNEL, say)
     about = "What each channel does, costs and fails at."
     board = frame(NAME, language, "Channels", about, chosen)
     add(board, _statuses(say), _by_requests(say), _by_cost(say))
     add(board, _table(language), row=say("All channels"))
     graphs = requests_and_failures, errors_by_category, latency, tokens_by_direction
-    panels = [graph(say, "channel", _CHOSEN) for graph in graphs]
+    panels = [graph(say, ("channel",)) for graph in graphs]
     return add(board, *panels, _models(say), row=say("The chosen channel"))
 
 
@@ -126,7 +125,8 @@ def run_out(say: Say) -> table.Panel:
                 nothing=nothing)  # fmt: skip
     keys = [Column(say("Id"), "channel_id", more=[style.width(55)]), Column(say("Name"), "name")]
     first = named(f"(bottomk(15, {_lasts()}))", CHANNEL)
-    return comparison(card, keys, [Column(say("Lasts"), first, "s", _DAYS)])
+    values = [Column(say("Lasts"), first, "s", _DAYS)]
+    return comparison(card, keys, values, sort=say("Lasts"), least_first=True)
 
 
 def _lasts() -> str:
@@ -155,5 +155,5 @@ def _since() -> str:
 def _models(say: Say) -> bargauge.Panel:
     about = "The 10 models for which the chosen channel completed most requests."
     card = Card(say("Its models"), say(about), width=24, height=8, unit="short")
-    top = promql.largest(10, measures.requests(RANGE, ("model",), _CHOSEN))
+    top = promql.largest(10, measures.requests(RANGE, ("model",), promql.CHOSEN["channel"]))
     return ranking(card, now(top, "{{model}}"))

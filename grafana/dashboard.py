@@ -89,7 +89,7 @@ def frame(
             ]
         )
     )
-    for variable in (variables.source(say), *filters, variables.past()):
+    for variable in (variables.source(say), *filters, variables.gone(), variables.past()):
         board = board.with_variable(variable)
     return board
 
@@ -122,7 +122,12 @@ def to_json(board: Dashboard) -> str:
     model = board.build()
     for number, panel in enumerate(model.panels or [], start=1):
         panel.id_val = number
-    return json.dumps(model, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    document = json.loads(json.dumps(model, cls=JSONEncoder))
+    for variable in document["templating"]["list"]:
+        if variable["type"] == "query" and variable.get("hide"):
+            # A link would keep what was found when it was made. The builder lacks the field.
+            variable["skipUrlSync"] = True
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _dashboards(language: Language) -> DashboardLink:

@@ -16,7 +16,7 @@ from grafana.tables import Column, comparison, sql_table
 NAME = "errors"
 
 _CHOSEN = 'channel_id=~"$channel", model=~"$model"'
-_FILTERS = ("channel", "model", "part")
+_FILTERS = ("database", "channel", "model", "part")
 _PAIR = ("channel_id", "model")
 
 _FAILED = (
@@ -38,6 +38,8 @@ def build(language: Language) -> Dashboard:
         variables.model(say),
         variables.text("part", say("Part of the message")),
         *log_rows.page_variables(say),
+        log_rows.row_variable(say),
+        log_rows.source_variable(say),
     )
     about = "What fails: of which kind, where, since when, and each with its message."
     links = [log_rows.newest(say, NAME, language, _FILTERS)]
@@ -165,7 +167,7 @@ def _list(language: Language) -> table.Panel:
         "Failed attempts, newest first, 50 a page, channel tests too. The time leads to the rows "
         "before this one, the id to the whole row below. Of the range at most the last 7 days."
     )
-    nothing = say("No failure was logged in this range")
+    nothing = say("No failure that the filters let through. Chinese text cannot be searched")
     card = Card(say("Failures"), say(about), width=24, height=16, unit="none", nothing=nothing)
     columns = (
         "p.id", "p.created_at * 1000 AS at", "p.created_at", "p.type AS kind", "p.channel_id",
@@ -173,7 +175,7 @@ def _list(language: Language) -> table.Panel:
         f"{sql.optional(sql.SECONDS, 'p')} AS seconds",
     )  # fmt: skip
     shown = [
-        log_rows.id_column(say, NAME, language, _FILTERS),
+        log_rows.id_column(say, NAME, language, (*_FILTERS, *log_rows.PLACE)),
         log_rows.time_column(say, NAME, language, _FILTERS),
         *log_rows.details(say),
         log_rows.seconds(say),

@@ -62,17 +62,17 @@ def success(say: Say) -> stat.Panel:
     return panel.color_scheme(style.by_threshold()).thresholds(limits)
 
 
-def rpm(say: Say, width: int = 3) -> stat.Panel:
+def rpm(say: Say, where: str = "", width: int = 3) -> stat.Panel:
     """Requests a minute."""
     about = "Completed requests a minute in the last 5 minutes, and a period earlier."
-    expr = promql.a_minute(measures.requests, RECENT)
+    expr = promql.a_minute(measures.requests, RECENT, where)
     return _value(say, "RPM", about, "short", expr, width)
 
 
-def tpm(say: Say, width: int = 3) -> stat.Panel:
+def tpm(say: Say, where: str = "", width: int = 3) -> stat.Panel:
     """Tokens a minute."""
     about = "LLM tokens a minute in the last 5 minutes, and a period earlier."
-    expr = promql.a_minute(measures.tokens, RECENT)
+    expr = promql.a_minute(measures.tokens, RECENT, where)
     return _value(say, "TPM", about, "short", expr, width)
 
 

@@ -8,18 +8,33 @@ from grafana import sql, style, variables
 from grafana.dashboard import link
 from grafana.language import Language, Say
 from grafana.panels import MONEY, Card
+from grafana.queries import SQL_SOURCE
 from grafana.tables import Column, sql_table
 
-_LAST = {"page_time": "9999999999", "page_type": "9", "page_id": "9223372036854775807"}
-"""Later than every row: where the first page begins."""
+_FIRST = {"page_time": "0", "page_type": "9", "page_id": "9223372036854775807"}
+"""Where the first page begins: no moment of a range, and later than every row of a second."""
+
+PLACE = tuple(_FIRST)
+"""The variables that say where a page begins."""
 
 _WRAPPED = [DynamicConfigValue("custom.cellOptions", {"type": "auto", "wrapText": True})]
 
 
 def page_variables(say: Say) -> tuple[TextBoxVariable, ...]:
-    """Keep where the page begins, and which row is shown whole."""
-    hidden = (variables.hidden_text(name, value) for name, value in _LAST.items())
-    return (variables.text("row", say("Row"), "0"), *hidden)
+    """Keep where the page begins; its time is shown, for it lets through no row that is newer."""
+    time, *rest = _FIRST.items()
+    shown = variables.text(time[0], say("Page from (unix time, 0 = newest)"), time[1])
+    return (shown, *(variables.hidden_text(name, value) for name, value in rest))
+
+
+def row_variable(say: Say) -> TextBoxVariable:
+    """Keep which row is shown whole."""
+    return variables.text("row", say("Row"), "0")
+
+
+def source_variable(say: Say) -> TextBoxVariable:
+    """Choose the gateway's database by uid or name: variables of sources are of one type each."""
+    return variables.text(SQL_SOURCE, say("Log database"), "newapi-database")
 
 
 def rate() -> QueryVariable:
@@ -30,12 +45,12 @@ def rate() -> QueryVariable:
 
 def newest(say: Say, name: str, language: Language, keep: tuple[str, ...]) -> tuple[str, str]:
     """Give the link to the first page."""
-    return say("Newest rows"), link(name, language, *keep, **_LAST)
+    return say("Newest rows"), link(name, language, *keep, **_FIRST)
 
 
 def id_column(say: Say, name: str, language: Language, keep: tuple[str, ...]) -> Column:
     """Show ids, each a link to the whole row."""
-    path = link(name, language, *keep, *_LAST, row="${__value.raw}")
+    path = link(name, language, *keep, row="${__value.raw}")
     return Column(say("Id"), "id", "", [style.linked(say("The whole row"), path), style.width(95)])
 
 

@@ -24,12 +24,12 @@ TYPES = {
 }
 """logs.type of New API (model/log.go); in One API 5 is a channel test."""
 
-_FILTERS = ("type", "channel", "model", "user", "api_key", "key_name")
+_FILTERS = ("database", "type", "channel", "model_part", "user", "api_key", "key_name")
 
 _CONDITIONS = (
     sql.equals("l.type", "type"),
     sql.equals("l.channel_id", "channel"),
-    sql.contains("l.model_name", "model"),
+    sql.contains("l.model_name", "model_part"),
     sql.equals("l.user_id", "user"),
     sql.equals(sql.optional("token_id", "l"), "api_key"),
     sql.contains("l.token_name", "key_name"),
@@ -44,11 +44,13 @@ def build(language: Language) -> Dashboard:
     filters = (
         variables.choice("type", say("Type"), types),
         variables.of("channel", "Channel", CHANNEL, say),
-        variables.text("model", say("Part of the model")),
+        variables.text("model_part", say("Part of the model")),
         variables.of("user", "User", USER, say),
         variables.of("api_key", "API key", API_KEY, say),
         variables.text("key_name", say("Part of the key's name")),
         *log_rows.page_variables(say),
+        log_rows.row_variable(say),
+        log_rows.source_variable(say),
         log_rows.rate(),
     )
     about = "The gateway's own log, filtered and page by page, read from its database."
@@ -86,7 +88,7 @@ def _list(language: Language) -> table.Panel:
         "Log rows, newest first, 50 a page. The time leads to the rows before this one, the id to "
         "the whole row below. Of the range at most the last 7 days."
     )
-    nothing = say("No row in this range that the filters let through")
+    nothing = say("No row that the filters let through. Chinese text cannot be searched")
     card = Card(say("Rows found"), say(about), width=24, height=18, unit="none", nothing=nothing)
     columns = (
         "p.id", "p.created_at * 1000 AS at", "p.created_at", "p.type AS kind", "p.type",
@@ -96,7 +98,7 @@ def _list(language: Language) -> table.Panel:
     )  # fmt: skip
     words = {number: (say(text), shade) for number, (text, shade) in TYPES.items()}
     shown = [
-        log_rows.id_column(say, NAME, language, _FILTERS),
+        log_rows.id_column(say, NAME, language, (*_FILTERS, *log_rows.PLACE)),
         log_rows.time_column(say, NAME, language, _FILTERS),
         Column(say("Type"), "type", "none", style.as_word(words, 85)),
         *log_rows.details(say),

@@ -4,6 +4,7 @@ Measures of a window are for instant queries; those that end in _steps draw grap
 """
 
 from grafana.metrics import (
+    COUNTING_SINCE,
     ERRORS,
     NO_TESTS,
     QUOTA,
@@ -18,6 +19,7 @@ from grafana.promql import (
     WHOLE,
     Window,
     both,
+    chosen_steps,
     each,
     gauge,
     growth,
@@ -107,9 +109,9 @@ def models_without_channel() -> str:
     return or_zero(f"count({_ENABLED_CHANNELS} == 0)")
 
 
-def enabled_channels() -> str:
+def enabled_channels(where: str = "") -> str:
     """How many channels can serve each model; the group that has most."""
-    return "max by (model) (max by (model, group) (newapi_model_enabled_channels))"
+    return gauge("newapi_model_enabled_channels", ("model",), where)
 
 
 def active(label: str, window: Window) -> str:
@@ -123,9 +125,9 @@ def spent(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     return f"({charged} - {back} or {charged})"
 
 
-def spent_steps(level: str, by: tuple[str, ...] = (), where: str = "") -> str:
-    """Quota charged less quota given back, from point to point."""
-    charged, back = (steps(counter, level, by, where) for counter in (QUOTA, REFUNDED))
+def spent_steps(chosen: tuple[str, ...]) -> str:
+    """Quota charged less quota given back, from point to point, of what variables choose."""
+    charged, back = (chosen_steps(counter, chosen) for counter in (QUOTA, REFUNDED))
     return f"({charged} - {back} or {charged})"
 
 
@@ -169,8 +171,12 @@ def api_keys_with(status: str) -> str:
 
 
 def lasts(remaining: str, used: str) -> str:
-    """How many seconds what is left lasts at the pace of the range; nothing where none is used."""
-    return f"{remaining} / ({used} > 0) * $__range_s"
+    """How many seconds what is left lasts at the pace of the range; nothing where none is used.
+
+    At the pace of what was counted of the range, where counting began within it.
+    """
+    counted = f"clamp_max(time() - min({COUNTING_SINCE}), $__range_s)"
+    return f"{remaining} / ({used} > 0) * on () group_left () {counted}"
 
 
 def limited_keys() -> str:

@@ -103,3 +103,6 @@ USER = Thing("user_id", "newapi_user_info")
 
 COUNTED_UNTIL = "newapi_counted_until_timestamp_seconds"
 COUNTING_SINCE = "newapi_counting_since_timestamp_seconds"
+
+COUNTED_CHANNELS = "{}:newapi_channels:counted"
+"""By level, the channels whose counters are in its recorded totals."""

@@ -56,7 +56,7 @@ def _table(language: Language) -> table.Panel:
     colours = style.cell(BAD, (0.8, WARNING), (0.95, GOOD))
     values = [
         Column(
-            say("Channels"), f"{measures.enabled_channels()}", "none",
+            say("Channels"), measures.enabled_channels(_CHOSEN), "none",
             style.cell(BAD, (1, PLAIN)),
         ),
         *(

@@ -19,7 +19,6 @@ from grafana.tables import Column, comparison
 NAME = "models"
 
 _BY = ("model",)
-_CHOSEN = 'model=~"$model"'
 
 
 def build(language: Language) -> Dashboard:
@@ -31,8 +30,8 @@ def build(language: Language) -> Dashboard:
     add(board, _table(language), row=say("All models"))
     add(board, slowest(say), _first_tokens(say), _speed(say), _prices(say), row=say("Compared"))
     graphs = requests_and_failures, errors_by_category, latency, tokens
-    panels = [graph(say, "model", _CHOSEN) for graph in graphs]
-    money = cost(say, "model", _CHOSEN)
+    panels = [graph(say, ("model",)) for graph in graphs]
+    money = cost(say, ("model",))
     return add(board, *panels, money, _channels(say), row=say("The chosen model"))
 
 
@@ -131,5 +130,5 @@ def _prices(say: Say) -> bargauge.Panel:
 def _channels(say: Say) -> bargauge.Panel:
     about = "The 10 channels that completed most requests for the chosen model."
     card = Card(say("Its channels"), say(about), width=12, height=8, unit="short")
-    top = promql.largest(10, measures.requests(RANGE, ("channel_id",), _CHOSEN))
+    top = promql.largest(10, measures.requests(RANGE, ("channel_id",), promql.CHOSEN["model"]))
     return ranking(card, now(named(top, CHANNEL), CHANNEL.legend))

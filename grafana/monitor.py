@@ -2,9 +2,10 @@
 
 from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.models.common import BigValueTextMode
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from grafana import headline, style
+from grafana import headline, style, words
 from grafana.dashboard import add, frame
 from grafana.language import Language, Say
 from grafana.metrics import COUNTING_SINCE
@@ -21,7 +22,8 @@ def build(language: Language) -> Dashboard:
     say = language.say
     about = "How fresh, how complete and how loaded the monitor is."
     board = frame(NAME, language, "Monitor itself", about)
-    add(board, headline.age(say, width=4), _lag(say), _complete(say), _rules(say), _since(say))
+    add(board, headline.age(say, width=4), _lag(say), _complete(say), _rules(say), _since(say),
+        _version(say))  # fmt: skip
     add(board, _targets(say), _unavailable(say))
     add(board, _behind(say), _reading(say), row=say("Reading the log table"))
     add(board, _rows(say), _failures(say))
@@ -66,19 +68,22 @@ def _rules(say: Say) -> stat.Panel:
 
 
 def _since(say: Say) -> stat.Panel:
-    about = "When counting began: it changes only where the exporter's state was lost. Version."
-    card = Card(say("Counting since"), say(about), width=6, height=4, unit="dateTimeFromNow")
-    return numbers(
-        card,
-        now(f"max({COUNTING_SINCE}) * 1000", say("Counting since")),
-        now("max by (version) (newapi_exporter_build_info) * time() * 1000", "{{version}}"),
-    )
+    about = "When counting began: it changes only where the exporter's state was lost."
+    card = Card(say("Counting since"), say(about), width=3, height=4, unit="dateTimeFromNow")
+    return numbers(card, now(f"max({COUNTING_SINCE}) * 1000", say("Counting since")))
+
+
+def _version(say: Say) -> stat.Panel:
+    about = "The exporter's version; two while one of two exporters is being upgraded."
+    card = Card(say("Version"), say(about), width=3, height=4, unit="none")
+    panel = numbers(card, now("max by (version) (newapi_exporter_build_info)", "{{version}}"))
+    return panel.text_mode(BigValueTextMode.NAME)
 
 
 def _targets(say: Say) -> table.Panel:
     about = "The programs that Prometheus reads, and what the gateway is set to."
     card = Card(say("Programs and options"), say(about), width=12, height=8, unit="none")
-    words = {
+    states = {
         "0": (say("Off"), IDLE),
         "1": (say("On"), GOOD),
         "2": (say("Down"), BAD),
@@ -89,14 +94,17 @@ def _targets(say: Say) -> table.Panel:
     seen = 'label_replace(max(newapi_error_log_seen), "name", "ERROR_LOG_ENABLED", "", "")'
     keys = [Column(say("Name"), "name"), Column(say("Address"), "instance")]
     shown = f"max by (name, instance) ({up} + 2 or max by (name) ({option}) or {seen})"
-    return comparison(card, keys, [Column(say("State"), shown, "none", style.as_word(words, 100))])
+    return comparison(card, keys, [Column(say("State"), shown, "none", style.as_word(states, 100))])
 
 
 def _unavailable(say: Say) -> table.Panel:
     about = "What this gateway cannot tell, and why."
     card = Card(say("Not available"), say(about), width=12, height=8, unit="string",
                 nothing=say("Everything is available"))  # fmt: skip
-    keys = [Column(say("Metric"), "metric"), Column(say("Reason"), "reason")]
+    texts = [style.words(words.plain(say, words.UNAVAILABLE))]
+    column = style.pattern(words.MISSING_COLUMN[0], say(words.MISSING_COLUMN[1]))
+    reason = [DynamicConfigValue("mappings", [*texts, column])]
+    keys = [Column(say("Metric"), "metric"), Column(say("Reason"), "reason", "", reason)]
     expr = "max by (metric, reason) (newapi_metric_unavailable)"
     return comparison(card, keys, [Column(say("Count"), expr)], hidden=("Value",))
 
@@ -126,7 +134,10 @@ def _failures(say: Say) -> timeseries.Panel:
     card = Card(say("Failures of the exporter"), say(about), width=12, height=8, unit="short",
                 nothing=say("None"))  # fmt: skip
     expr = "sum by (kind) (increase(newapi_exporter_errors_total[$__interval])) > 0"
-    return bars(card, over_time(expr, "{{kind}}"))
+    panel = bars(card, over_time(expr, "{{kind}}"))
+    for kind, text in words.FAILURES.items():
+        panel = panel.override_by_name(kind, [style.show_as(say(text))])
+    return panel
 
 
 def _series(say: Say) -> bargauge.Panel:
@@ -152,7 +163,8 @@ def _adjusted(say: Say) -> table.Panel:
     about = "Values of log rows that could not be counted as they stood, and why."
     card = Card(say("Odd values"), say(about), width=7, height=11, unit="short",
                 nothing=say("None"))  # fmt: skip
-    keys = [Column(say("Reason"), "reason")]
+    reasons = words.plain(say, words.ADJUSTED)
+    keys = [Column(say("Reason"), "reason", "", style.as_word(reasons, 230))]
     expr = "max by (reason) (newapi_rows_adjusted_total) > 0"
     return comparison(card, keys, [Column(say("Values"), expr)])
 

@@ -23,18 +23,19 @@ from grafana.tables import sql_table
 
 NAME = "performance"
 
-_MODEL = 'model=~"$model"'
+_CHOSEN = ("channel", "model")
+_WHERE = promql.both(*(promql.CHOSEN[name] for name in _CHOSEN))
 _QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
 
 def build(language: Language) -> Dashboard:
     """Make the dashboard in a language."""
     say = language.say
-    filters = variables.model(say), variables.of("channel", "Channel", CHANNEL, say)
+    filters = variables.of("channel", "Channel", CHANNEL, say), variables.model(say)
     about = "How long people wait, how much goes through, and which requests were slowest."
-    more = (*log_rows.page_variables(say), log_rows.rate())
+    more = log_rows.row_variable(say), log_rows.source_variable(say), log_rows.rate()
     board = frame(NAME, language, "Performance", about, *filters, *more)
-    add(board, headline.rpm(say, width=6), headline.tpm(say, width=6))
+    add(board, headline.rpm(say, _WHERE, width=6), headline.tpm(say, _WHERE, width=6))
     add(board, _now(say, DURATION, "Duration"), _now(say, FIRST_TOKEN, "Time to first token"))
     heats = _heat(say, DURATION, "Durations"), _heat(say, FIRST_TOKEN, "Times to first token")
     add(board, *heats, row=say("Spread"))
@@ -52,30 +53,27 @@ def _now(say: Say, histogram: Histogram, title: str) -> stat.Panel:
         "of streams that got one. Percentiles from 20 on. Amber above 2 s, red above 5 s."
     )
     card = Card(say(title), say(about), width=6, height=5, unit="s")
-    where = f'{_MODEL}, channel_id=~"$channel"'
-    queries = [now(promql.mean(histogram, RANGE, (), where), say("Mean"))]
+    queries = [now(promql.mean(histogram, RANGE, (), _WHERE), say("Mean"))]
     queries += [
-        now(promql.quantile(q, histogram, RANGE, (), where), say(name)) for q, name in _QUANTILES
+        now(promql.quantile(q, histogram, RANGE, (), _WHERE), say(name)) for q, name in _QUANTILES
     ]
     panel = numbers(card, *queries).decimals(1).color_scheme(style.by_threshold())
     return panel.thresholds(style.thresholds(GOOD, (2, WARNING), (5, BAD)))
 
 
 def _heat(say: Say, histogram: Histogram, title: str) -> heatmap.Panel:
-    about = "How many took how long, from point to point; darker is more. For the chosen model."
+    about = "How many took how long, from point to point; darker is more."
     card = Card(say(title), say(about), width=12, height=9, unit="short")
-    return heat(
-        card, over_time(promql.steps(histogram.buckets, "model", ("le",), _MODEL), "{{le}}")
-    )
+    return heat(card, over_time(promql.chosen_steps(histogram.buckets, _CHOSEN, ("le",)), "{{le}}"))
 
 
 def _over_time(say: Say, histogram: Histogram, title: str) -> timeseries.Panel:
-    about = "Of 100, 50, 95 and 99 took no longer. From 20 on. For the chosen model."
+    about = "Of 100, 50, 95 and 99 took no longer. From 20 on."
     card = Card(say(title), say(about), width=12, height=8, unit="s")
     panel = lines(
         card,
         *(
-            over_time(promql.quantile_steps(q, histogram, "model", (), _MODEL), say(name))
+            over_time(promql.quantile_steps(q, histogram, _CHOSEN), say(name))
             for q, name in _QUANTILES
         ),
     )
@@ -83,9 +81,9 @@ def _over_time(say: Say, histogram: Histogram, title: str) -> timeseries.Panel:
 
 
 def _a_minute(say: Say, counter: Counter, title: str) -> timeseries.Panel:
-    about = "Mean from point to point, tests excluded of requests. For the chosen model."
+    about = "Mean from point to point, tests excluded of requests."
     card = Card(say(title), say(about), width=12, height=8, unit="short")
-    expr = f"{promql.steps(counter, 'model', (), _MODEL)} / ($__interval_ms / 60000)"
+    expr = f"{promql.chosen_steps(counter, _CHOSEN)} / ($__interval_ms / 60000)"
     return colored(bars(card, over_time(expr, say("A minute"))), {say("A minute"): NEUTRAL})
 
 
@@ -96,7 +94,7 @@ def _slowest(language: Language) -> table.Panel:
         "Amber above 2 s, red above 5 s. The gateway stores whole seconds, and a retry counts "
         "from the first attempt."
     )
-    nothing = say("No completed request in this range")
+    nothing = say("No completed request. A model with a Chinese name cannot be searched")
     card = Card(say("20 slowest requests"), say(about), width=24, height=15, unit="none",
                 nothing=nothing)  # fmt: skip
     columns = (
@@ -111,7 +109,7 @@ def _slowest(language: Language) -> table.Panel:
     )
     statement = sql.page(columns, conditions, order=f"{sql.optional(sql.SECONDS, 'l')} DESC")
     shown = [
-        log_rows.id_column(say, NAME, language, ("model", "channel")),
+        log_rows.id_column(say, NAME, language, ("database", *_CHOSEN)),
         log_rows.plain_time(say),
         *log_rows.details(say),
         *log_rows.usage(say),

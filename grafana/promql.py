@@ -11,8 +11,10 @@ nothing at the edges, and takes no notice of a new address of the exporter.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 
 from grafana.metrics import (
+    COUNTED_CHANNELS,
     COUNTED_UNTIL,
     COUNTING_SINCE,
     LEVELS,
@@ -28,12 +30,25 @@ MIN_REQUESTS = 20
 PAST = "past"
 """The hidden variable that matches every id while a part of the range was not recorded."""
 
+GONE = "gone"
+"""The hidden variable that holds the ids of channels whose series left within the range."""
+
+CHOSEN = {"channel": 'channel_id=~"$channel"', "model": 'model=~"$model"'}
+"""The matchers of the variables that choose a channel and a model."""
+
+_TOTALS_OF = {(): "gateway", ("channel",): "channel", ("model",): "model"}
+"""Of which level the totals are that tell what is chosen, by the variables that are not All."""
+
 _LATE = 300
 """Seconds, at most, from where counting begins to where Prometheus first sees it."""
 
 _IDLE = 2 * 86400
 """Seconds, at most, for which nothing may have been counted at the start of a range's history: a
 gateway without requests looks there as a Prometheus that was down."""
+
+
+Measure = Callable[["Window", tuple[str, ...], str], str]
+"""Of a window, by labels, where label matchers hold."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +137,35 @@ def steps(counter: Counter, level: str, by: tuple[str, ...] = (), where: str = "
         by: labels of the result, of those that are recorded.
         where: label matchers; of labels that are recorded.
     """
-    recorded = _selector(counter.recorded(level), where)
-    seen = STEP.start_of(REQUESTS.recorded("gateway"))
-    before = f"({STEP.start_of(recorded)} or {recorded} * 0 and on () {seen})"
     labels = (*LEVELS[level], *counter.kinds)
     past = total(each(counter, STEP, both(where, counter.recorded_where), past=True), labels)
-    grown = total(f"clamp_min({recorded} - {before}, 0)", labels)
-    return total(f"{grown} or {past}", by)
+    return total(f"{_recorded_steps(counter, level, where)} or {past}", by)
+
+
+def chosen_steps(
+    counter: Counter, chosen: tuple[str, ...], by: tuple[str, ...] = (), where: str = ""
+) -> str:
+    """Give by how much a counter grew from point to point, of what variables choose.
+
+    From the fewest series that tell it: a sum over all of them where All is chosen.
+
+    Args:
+        counter: one whose totals are recorded.
+        chosen: those variables of CHOSEN that the dashboard has, in that order.
+        by: labels of the result, of the kinds of the counter.
+        where: matchers of these labels.
+    """
+    parts = []
+    for used in (used for n in range(len(chosen) + 1) for used in combinations(chosen, n)):
+        # No series has the label `all`: what is matched is the variable, which is ".*" for All.
+        gates = (f'all{"!~" if name in used else "=~"}"${name}"' for name in chosen)
+        these = both(where, *(CHOSEN[name] for name in used), *gates)
+        parts.append(total(_recorded_steps(counter, _TOTALS_OF.get(used), these), counter.kinds))
+    matchers = both(where, counter.recorded_where, *(CHOSEN[name] for name in chosen))
+    past = total(each(counter, STEP, matchers, past=True), counter.kinds)
+    # Behind all totals, and before the counter itself, which does not know where the past began.
+    parts.insert(len(_TOTALS_OF), past)
+    return total(" or ".join(parts), by)
 
 
 def total(expr: str, by: tuple[str, ...] = ()) -> str:
@@ -143,13 +180,11 @@ def quantile(q: float, histogram: Histogram, window: Window, by: tuple[str, ...]
     return _quantile(q, buckets, growth(histogram.count, window, by, where), by)
 
 
-def quantile_steps(
-    q: float, histogram: Histogram, level: str, by: tuple[str, ...] = (), where: str = ""
-) -> str:
-    """Give a quantile from point to point of a range query."""
-    buckets = steps(histogram.buckets, level, (*by, "le"), where)
-    count = steps(histogram.buckets, level, by, both(where, 'le="+Inf"'))
-    return _quantile(q, buckets, count, by)
+def quantile_steps(q: float, histogram: Histogram, chosen: tuple[str, ...]) -> str:
+    """Give a quantile from point to point of a range query, of what variables choose."""
+    buckets = chosen_steps(histogram.buckets, chosen, ("le",))
+    count = chosen_steps(histogram.buckets, chosen, (), 'le="+Inf"')
+    return _quantile(q, buckets, count, ())
 
 
 def mean(histogram: Histogram, window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
@@ -163,9 +198,9 @@ def change(now: str) -> str:
     return f"({now}) / ({earlier(now)} > 0) - 1"
 
 
-def a_minute(measure: Callable[[Window], str], window: Window) -> str:
+def a_minute(measure: Measure, window: Window, where: str = "") -> str:
     """Give a measure by the minute."""
-    return f"{measure(window)} / {window.length.removesuffix('m')}"
+    return f"{measure(window, (), where)} / {window.length.removesuffix('m')}"
 
 
 def both(*where: str) -> str:
@@ -208,6 +243,44 @@ def named(expr: str, thing: Thing, *more: str) -> str:
 
 
 _GATE = f'{{0}}=~"${PAST}"'
+
+
+def _recorded_steps(counter: Counter, level: str | None, where: str) -> str:
+    """Give by how much recorded totals grew; nothing where they fell, for that is no usage.
+
+    Without a level, by how much the counter itself did: for the few series of a channel's model.
+    """
+    if level is None:
+        selector = _selector(counter.name, where, counter.recorded_where)
+        now, before = (
+            f"max by ({_list(counter.labels)}) ({at})"
+            for at in (selector, STEP.start_of(selector))
+        )  # fmt: skip
+    else:
+        now = _selector(counter.recorded(level), where)
+        before = STEP.start_of(now)
+    seen = STEP.start_of(REQUESTS.recorded("gateway"))
+    left = _left(counter, level, where) if level in _SUMS else ""
+    left = f" + ({left} or {now} * 0)" if left else ""
+    return f"({now} - ({before} or {now} * 0 and on () {seen}){left} >= 0)"
+
+
+_SUMS = ("gateway", "model")
+"""The levels whose totals are sums over channels: they fall when the series of one leave."""
+
+
+def _left(counter: Counter, level: str, where: str) -> str:
+    """Give what totals lost from one point to the next with the channels whose series left.
+
+    They had long stood still by then, so that any of their samples tells.
+    """
+    gone = f'channel_id=~"${GONE}"'
+    selector = _selector(counter.name, where, counter.recorded_where, gone)
+    had = f"max by ({_list(counter.labels)}) ({selector} @ start())"
+    counted = _selector(COUNTED_CHANNELS.format(level), gone)
+    went = f"({STEP.start_of(counted)} unless {counted})"
+    left = f"{had} * on (channel_id) group_left () {went}"
+    return total(left, (*LEVELS[level], *counter.kinds))
 
 
 def _quantile(q: float, buckets: str, count: str, by: tuple[str, ...]) -> str:

@@ -8,7 +8,10 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEdito
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-DATABASE = DataSourceRef(uid="newapi-database")
+SQL_SOURCE = "database"
+"""The variable that holds the uid of the source that is the gateway's database."""
+
+DATABASE = DataSourceRef(uid=f"${{{SQL_SOURCE}}}")
 """The gateway's database. Which kind it is only its provisioning knows, so this names none."""
 
 MIXED = DataSourceRef(type_val="datasource", uid="-- Mixed --")
@@ -56,20 +59,15 @@ def unit_from_currency() -> DataTransformerConfig:
     )
 
 
-def unit_from_currency_of(fields: list[str]) -> list[DataTransformerConfig]:
+def unit_from_currency_of(fields: list[str]) -> DataTransformerConfig:
     """Set the unit of some fields, as the source names them."""
+    # All at once, since Grafana then drops the answer to currency().
     mapping = {"fieldName": "unit", "handlerKey": "unit"}
-    return [
-        DataTransformerConfig(
-            id_val="configFromData",
-            options={
-                "configRefId": CURRENCY,
-                "mappings": [mapping],
-                "applyTo": {"id": "byName", "options": field},
-            },
-        )
-        for field in fields
-    ]
+    applied = {"id": "byRegexp", "options": f"/^({'|'.join(fields)})$/"}
+    return DataTransformerConfig(
+        id_val="configFromData",
+        options={"configRefId": CURRENCY, "mappings": [mapping], "applyTo": applied},
+    )
 
 
 def channel_names() -> Dataquery:

@@ -23,15 +23,24 @@ MISSING = (
 
 _ENCODED_ALL = ALL.replace("*", "%2A")
 
-_PLAIN = " '()*+,/:=@[]"
-"""What is decoded, with % and !. Other characters beyond A-Z a-z 0-9 - _ . ~ find nothing."""
+_PLAIN = " '()*+,/:=@[]\"{}<>"
+"""What is decoded, with % and !. Other characters beyond A-Z a-z 0-9 - _ . ~ find nothing.
+
+SQLite's parser takes no more than 20 steps; and no SQL that all understand decodes UTF-8.
+"""
 
 _DECODED = [*((f"%{ord(char):02X}", char) for char in _PLAIN), ("%25", "%")]
 
-IN_RANGE = (
-    "l.created_at >= ${__from:date:seconds} AND l.created_at <= ${__to:date:seconds}"
-    f" AND l.created_at >= ${{__to:date:seconds}} - {DAYS * 86400}"
-)
+
+def _in_range(moment: str) -> str:
+    return (
+        f"{moment} >= ${{__from:date:seconds}} AND {moment} <= ${{__to:date:seconds}}"
+        f" AND {moment} >= ${{__to:date:seconds}} - {DAYS * 86400}"
+    )
+
+
+IN_RANGE = _in_range("l.created_at")
+"""Tells that a row is in the range."""
 
 
 def value(variable: str) -> str:
@@ -82,7 +91,10 @@ def page(columns: tuple[str, ...], conditions: tuple[str, ...], order: str = "")
     numbers = "l.model_name, l.prompt_tokens, l.completion_tokens, l.quota, l.content"
     # No cast: each database takes the literal for a number like its column, and uses the index.
     # What is no number is an error, 0, or later than every row.
-    moment, kind, number = (value(f"page_{name}") for name in ("time", "type", "id"))
+    time, kind, number = (value(f"page_{name}") for name in ("time", "type", "id"))
+    # A place outside of the range is of another range, and means the first page.
+    inside = _in_range(f"CAST({time} AS DECIMAL(20))")
+    moment = f"CASE WHEN {inside} THEN {time} ELSE 9999999999 END"
     below = f"l.type < {kind} OR (l.type = {kind} AND l.id < {number})"
     before = f"l.created_at <= {moment}", f"(l.created_at < {moment} OR {below})"
     where = "\n    AND ".join((IN_RANGE, *(() if order else before), *conditions))

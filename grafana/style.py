@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 from grafana_foundation_sdk.builders.dashboard import FieldColor, ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardRegexMapOptions,
     DynamicConfigValue,
     FieldColorModeId,
+    RegexMap,
     Threshold,
     ThresholdsMode,
     ValueMap,
@@ -78,6 +80,12 @@ def words(texts: Mapping[str, tuple[str, str]]) -> ValueMap:
             for index, (value, (text, shade)) in enumerate(texts.items())
         }
     )
+
+
+def pattern(regex: str, text: str) -> RegexMap:
+    """Show values that match as a text, which may hold what groups found as $1."""
+    result = ValueMappingResult(text=text, color=PLAIN, index=0)
+    return RegexMap(DashboardRegexMapOptions(pattern=f"/^{regex}$/", result=result))
 
 
 def cell(base: str, *steps: tuple[float, str]) -> list[DynamicConfigValue]:

@@ -52,6 +52,8 @@ def comparison(
     values: Sequence[Column],
     sort: str = "",
     hidden: tuple[str, ...] = (),
+    *,
+    least_first: bool = False,
 ) -> table.Panel:
     """Make a table of things by several measures, a query a measure, joined by their labels.
 
@@ -61,6 +63,7 @@ def comparison(
         values: measures by these labels.
         sort: the title of the column that it is sorted by, largest first.
         hidden: labels that are not shown.
+        least_first: sort it the other way round.
     """
     # With a single query Grafana names its value without the query's name.
     alone = len(values) == 1 and values[0].unit != MONEY
@@ -69,13 +72,14 @@ def comparison(
     panel = make(table.Panel(), card, tuple(rows(value.source) for value in values))
     money = [ref for ref, value in zip(refs, values, strict=True) if value.unit == MONEY]
     if money:
-        panel = panel.with_target(currency())
-        for transformation in unit_from_currency_of(money):
-            panel = panel.with_transformation(transformation)
+        panel = panel.with_target(currency()).with_transformation(unit_from_currency_of(money))
     names = {key.source: key.title for key in keys}
     names |= {ref: value.title for ref, value in zip(refs, values, strict=True)}
     panel = panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    return _arranged(panel, names, (*keys, *values), sort, hidden)
+    panel = _arranged(panel, names, (*keys, *values), hidden)
+    if sort:
+        panel = panel.sort_by([TableSortByFieldState().display_name(sort).desc(not least_first)])
+    return panel
 
 
 def sql_table(
@@ -118,9 +122,7 @@ def _from_database(panel: P, card: Card, columns: Sequence[Column], sql: str) ->
     panel = make(panel, card, (SqlQuery(sql),)).datasource(MIXED)
     money = [column.source for column in columns if column.unit == MONEY]
     if money:
-        panel = panel.with_target(currency())
-        for transformation in unit_from_currency_of(money):
-            panel = panel.with_transformation(transformation)
+        panel = panel.with_target(currency()).with_transformation(unit_from_currency_of(money))
     return panel
 
 
@@ -128,7 +130,6 @@ def _arranged(
     panel: table.Panel,
     names: Mapping[str, str],
     columns: Sequence[Column],
-    sort: str = "",
     hidden: tuple[str, ...] = (),
 ) -> table.Panel:
     order = {name: index for index, name in enumerate(names)}
@@ -141,8 +142,6 @@ def _arranged(
             more.append(DynamicConfigValue("unit", column.unit))
         if more:
             panel = panel.override_by_name(column.title, more)
-    if sort:
-        panel = panel.sort_by([TableSortByFieldState().display_name(sort).desc(True)])
     return panel.min_width(_NARROWEST).filterable(True)
 
 

@@ -8,11 +8,11 @@ from grafana import measures, promql, spenders, style, variables
 from grafana.dashboard import add, frame, link
 from grafana.language import Language, Say
 from grafana.metrics import API_KEY, USER, USER_ERRORS, USER_QUOTA, USER_REQUESTS, USER_TOKENS
-from grafana.panels import MONEY, Card, numbers
+from grafana.panels import MONEY, Card, colored, numbers
 from grafana.promql import RANGE, gauge, growth, named
 from grafana.queries import now
 from grafana.spenders import Spender
-from grafana.style import BAD, PLAIN, WARNING
+from grafana.style import BAD, GOOD, IDLE, PLAIN, WARNING
 from grafana.tables import Column, comparison
 
 NAME = "users"
@@ -39,17 +39,27 @@ def build(language: Language) -> Dashboard:
 
 
 def _counts(say: Say) -> stat.Panel:
-    about = "Users that are known, those that were charged in this period, and without quota left."
+    about = (
+        "Users by status, those that were charged in this period, and those without quota left. "
+        "Known: deleted ones too, for 35 days."
+    )
     card = Card(say("Number of users"), say(about), width=6, height=9, unit="none")
     charged = f"sum({growth(USER_QUOTA, RANGE, _BY)} > bool 0)"
     panel = numbers(
         card,
         now(f"count(max by (user_id) ({USER.info}))", say("Known")),
+        now(_with("enabled"), say("Enabled")),
+        now(_with("disabled"), say("Disabled")),
         now(charged, say("Charged")),
         now(promql.or_zero(f"count({_LEFT} <= 0)"), say("Nothing left")),
         stacked=True,
     )
-    return panel.decimals(0).override_by_name(say("Nothing left"), style.from_one(WARNING))
+    panel = panel.decimals(0).override_by_name(say("Nothing left"), style.from_one(WARNING))
+    return colored(panel, {say("Enabled"): GOOD, say("Disabled"): IDLE})
+
+
+def _with(status: str) -> str:
+    return f'sum(max by (user_id) (newapi_user_status{{status="{status}"}}))'
 
 
 def _table(language: Language) -> table.Panel:
@@ -88,7 +98,7 @@ def _run_out(say: Say) -> table.Panel:
                [*style.cell(BAD, (86400, WARNING), (7 * 86400, PLAIN)),
                 DynamicConfigValue("decimals", 0)]),
     ]  # fmt: skip
-    return comparison(card, _names(say), values)
+    return comparison(card, _names(say), values, sort=say("Runs out in"), least_first=True)
 
 
 def _low(say: Say) -> table.Panel:
@@ -101,7 +111,7 @@ def _low(say: Say) -> table.Panel:
         Column(say("Part left"), named(f"({low})", USER), "percentunit",
                [*style.cell(BAD, (0.05, WARNING)), DynamicConfigValue("decimals", 1)]),
     ]  # fmt: skip
-    return comparison(card, _names(say), values)
+    return comparison(card, _names(say), values, sort=say("Part left"), least_first=True)
 
 
 def _unused(say: Say) -> table.Panel:
@@ -113,7 +123,7 @@ def _unused(say: Say) -> table.Panel:
     unused = f"(time() - {_last_use()}) > 30 * 86400 and {_LEFT} > 0"
     longest = named(promql.largest(15, unused), USER)
     values = [Column(say("Not used for"), longest, "s", [DynamicConfigValue("decimals", 0)])]
-    return comparison(card, _names(say), values)
+    return comparison(card, _names(say), values, sort=say("Not used for"))
 
 
 def _last_use() -> str:

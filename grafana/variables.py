@@ -16,8 +16,8 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from grafana.language import Say
-from grafana.metrics import REQUESTS, Thing
-from grafana.promql import PAST, RANGE, gauge
+from grafana.metrics import CHANNEL, COUNTED_CHANNELS, REQUESTS, Thing
+from grafana.promql import GONE, PAST, RANGE, gauge
 from grafana.queries import PROMETHEUS
 
 ALL = ".*"
@@ -48,6 +48,13 @@ def past() -> QueryVariable:
     )
 
 
+def gone() -> QueryVariable:
+    """Keep the ids of channels whose series left within the range, or "none"."""
+    counted = COUNTED_CHANNELS.format("gateway")
+    left = f"max by (channel_id) ({RANGE.start_of(counted)} unless {counted})"
+    return top(GONE, f'{left} or label_replace(vector(1), "channel_id", "none", "", "")', CHANNEL)
+
+
 def asked(name: str, expr: str, regex: str) -> QueryVariable:
     """Take the values of a variable from what a query answers, through a regular expression."""
     query: dict[str, object] = {"query": f"query_result({expr})", "refId": name}
@@ -69,16 +76,16 @@ def hidden_number(name: str, expr: str) -> QueryVariable:
 
 def of(name: str, label: str, thing: Thing, say: Say) -> QueryVariable:
     """Choose one thing by its name, or all of them; its value is an id, or ALL."""
-    chosen = one_of(name, label, thing, say).include_all(True).all_value(ALL)
-    return chosen.current(VariableOption(text="All", value="$__all"))
-
-
-def one_of(name: str, label: str, thing: Thing, say: Say) -> QueryVariable:
-    """Choose one thing by its name; its value is an id, at first that of the first name."""
     groups = {thing.id: '"(?<value>[^"]+)"', "name": '"(?<text>[^"]*)"'}
     # Prometheus gives labels in alphabetical order.
     regex = ",".join(f"{each}={groups[each]}" for each in sorted(groups))
-    return asked(name, gauge(thing.info, tuple(groups)), f"/{regex}/").label(say(label))
+    return (
+        asked(name, gauge(thing.info, tuple(groups)), f"/{regex}/")
+        .label(say(label))
+        .include_all(True)
+        .all_value(ALL)
+        .current(VariableOption(text="All", value="$__all"))
+    )
 
 
 def model(say: Say) -> QueryVariable:

@@ -29,10 +29,13 @@ COLUMNS = {
                  "balance_updated_time", "used_quota", "test_time"),
     "tokens": ("id", "name", "user_id", "group", "status", "remain_quota", "used_quota",
                "unlimited_quota", "expired_time", "accessed_time"),
-    "users": ("id", "username", "group", "quota", "used_quota"),
+    "users": ("id", "username", "group", "status", "quota", "used_quota"),
     "abilities": ("group", "model", "channel_id", "enabled"),
 }  # fmt: skip
 """What is read of each table; where a table has deleted_at, that too."""
+
+_USER_STATUS = {1: "enabled", 2: "disabled", 3: "deleted"}
+"""users.status; only One API keeps those that were deleted."""
 
 _KEY_STATUS = {2: "disabled", 3: "expired", 4: "exhausted"}
 
@@ -81,6 +84,8 @@ class User:
     id: int
     name: str
     group: str
+    status: str
+    """Empty where it is missing or not granted."""
     remaining_quota: int
     used_quota: int
 
@@ -165,6 +170,7 @@ def _users(connection: Connection, schema: Schema) -> tuple[User, ...]:
             id=_int(row["id"]),
             name=_text(row["username"]),
             group=_text(row["group"]),
+            status=_user_status(row["status"]),
             remaining_quota=_int(row["quota"]),
             used_quota=_int(row["used_quota"]),
         )
@@ -210,6 +216,10 @@ def _key_status(row: Mapping[str, Any], now: float) -> str:
     if not row["unlimited_quota"] and _int(row["remain_quota"]) <= 0:
         return "exhausted"
     return "enabled"
+
+
+def _user_status(value: object) -> str:
+    return "" if value is None else _USER_STATUS.get(_int(value), "disabled")
 
 
 def _int(value: object) -> int:

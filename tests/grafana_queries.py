@@ -75,6 +75,7 @@ def substitute(
         "__interval_ms": str(seconds(interval) * 1000),
         "__from": str(int(end - seconds(range)) * 1000),
         "past": ".+",
+        "gone": "none",
         **variables,
     }
     return re.sub(r"\$([A-Za-z_]\w*)", lambda found: values.get(found[1], ".*"), expr)
@@ -87,8 +88,9 @@ def fill(sql: str, begin: int, end: int, /, **variables: str) -> str:
     (public/app/features/templating/formatVariableValue.ts, formatRegistry of @grafana/scenes).
     """
     moments = {"from": str(begin), "to": str(end)}
-    newest = {"page_time": "9999999999", "page_type": "9", "page_id": "9223372036854775807"}
-    values = {**newest, "row": "0", "part": "", "key_name": "", "money": "0.000002", **variables}
+    newest = {"page_time": "0", "page_type": "9", "page_id": "9223372036854775807"}
+    texts = dict.fromkeys(("part", "model_part", "key_name"), "")
+    values = {**newest, **texts, "row": "0", "money": "0.000002", **variables}
 
     def encoded(found: re.Match[str]) -> str:
         return quote(values.get(found[1], ".*"), safe="-_.~")

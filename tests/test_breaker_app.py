@@ -310,6 +310,7 @@ def test_what_only_tells_is_recorded(gateway: Database, gateway_url: str, make: 
     samples = bench.metrics()
     info = [dict(key) for key in samples["newapi_notification_info"]]
     assert sorted(labels["rule"] for labels in info) == ["budget", "watch"]
+    assert all(0 < len(labels["message"]) <= 200 for labels in info)
     number = frozenset({("id", "1")})
     assert samples["newapi_notification_value"][number] == 120_000
     assert samples["newapi_notification_threshold"][number] == 100_000

@@ -20,7 +20,7 @@ from sqlalchemy import text
 from breaker.decision import Result
 from breaker.mode import Mode
 from demo.load import load, prepare
-from exporter.exposition.inventory import API_KEY_STATUSES, CHANNEL_STATUSES
+from exporter.exposition.inventory import API_KEY_STATUSES, CHANNEL_STATUSES, USER_STATUSES
 from exporter.exposition.logs import unavailable
 from newapi.database import Database, DatabaseError, Fault
 from newapi.dsn import parse_dsn
@@ -405,6 +405,7 @@ def test_label_values_are_those_of_the_code(pages: Pages, document: str) -> None
         pages.values["newapi_tokens_total", "direction"],
         set(CHANNEL_STATUSES),
         set(API_KEY_STATUSES),
+        set(USER_STATUSES),
         set(SWITCHES),
         {*Fault, "state"},
         set(Kind),
@@ -424,12 +425,12 @@ def test_recording_rules_are_those_of_prometheus(document: str) -> None:
         for rule in group["rules"]
         if "record" in rule
     ]
+    levels = ("channel", "model", "gateway")
     recorded = [
-        name if name.startswith("channel_model:") else f"{level}:{name}"
+        name if of_level else f"{level}:{name}"
         for name in names(tables(document)["recorded"])
-        for level in (
-            ("",) if name.startswith("channel_model:") else ("channel", "model", "gateway")
-        )
+        for of_level in [name.startswith(("channel_model:", *(f"{level}:" for level in levels)))]
+        for level in (("",) if of_level else levels)
     ]
     told = Counter(recorded + names(tables(document)["conditions"]))
     assert differences(told, Counter(there)) == {}

@@ -10,11 +10,17 @@ from typing import Any
 
 import pytest
 
+from breaker.decision import Reason, Result
+from breaker.metrics import KNOWN
 from exporter.catalogue import LOG_METRICS, Histogram
-from grafana import metrics
+from exporter.exposition.logs import unavailable
+from grafana import alerting, metrics, style, words
 from grafana.chinese import CHINESE
 from grafana.generate import documents, outdated
+from newapi.database import Fault
+from newapi.schema import Schema
 from tests.grafana_queries import dashboard, panels, queries, statements
+from tests.test_docs_metrics import codes, tables
 
 FOLDER = Path(str(files("grafana") / "dashboards"))
 
@@ -34,13 +40,19 @@ PAGES = {
 }  # fmt: skip
 SOURCES = [
     {"type": "prometheus", "uid": "${datasource}"},
-    {"uid": "newapi-database"},
+    {"uid": "${database}"},
     {"type": "datasource", "uid": "-- Mixed --"},
 ]
 BUILT_IN = {
     "__range", "__range_s", "__interval", "__interval_ms", "__rate_interval", "__from", "__to",
-    "__url_time_range", "__value", "__data", "__all", "past",
+    "__url_time_range", "__value", "__data", "__all", "past", "gone",
 }  # fmt: skip
+COUNTER = re.compile(
+    r"((?<!\")\b(?:newapi_\w+_(?:total|bucket|count|sum)|\w+:newapi_\w+:total)\b(?:\{[^}]*\})?)"
+    r"(\[| @ start\(\)|(?: @ end\(\))? offset )?"
+)
+"""A selector of a counter, and what shows that it is of a range or of another time."""
+
 SAME_IN_BOTH = {"English", "中文", "–", "p50", "p95", "p99"}
 
 
@@ -75,6 +87,9 @@ def test_frame(model: dict[str, Any]) -> None:
     source, *_, past = model["templating"]["list"]
     assert (past["name"], past["hide"]) == ("past", 2)
     assert (source["name"], source["current"]["value"]) == ("datasource", "prometheus")
+    for one in model["templating"]["list"]:
+        # What is found anew each time goes into no link: another range has others.
+        assert one.get("skipUrlSync", False) == (one["type"] == "query" and one.get("hide") == 2)
     to_others, to_language, *_ = model["links"]
     assert set(to_others["tags"]) <= set(model["tags"])
     name, language = model["uid"].removeprefix("newapi-").rsplit("-", 1)
@@ -133,6 +148,17 @@ def test_money_takes_its_unit_from_the_gateway(model: dict[str, Any]) -> None:
 
 
 @each
+def test_each_config_is_taken_from_its_query_once(model: dict[str, Any]) -> None:
+    """Grafana drops the frame that a configuration came from."""
+    for panel in panels(model):
+        found = [
+            one["options"]["configRefId"] for one in panel.get("transformations", [])
+            if one["id"] == "configFromData"
+        ]  # fmt: skip
+        assert len(set(found)) == len(found), panel["title"]
+
+
+@each
 def test_every_variable_is_there(model: dict[str, Any]) -> None:
     there = {variable["name"] for variable in model["templating"]["list"]} | BUILT_IN
     text = json.dumps(model, ensure_ascii=False)
@@ -140,6 +166,15 @@ def test_every_variable_is_there(model: dict[str, Any]) -> None:
     assert used <= there
     unused = there - used - BUILT_IN
     assert not unused
+
+
+def test_variables_mean_the_same_everywhere() -> None:
+    """Links keep variables: a value that one dashboard gave must be one of the next."""
+    kinds: dict[str, set[tuple[str, bool]]] = {}
+    for model in MODELS.values():
+        for one in model["templating"]["list"]:
+            kinds.setdefault(one["name"], set()).add((one["type"], one.get("includeAll", False)))
+    assert not {name: found for name, found in kinds.items() if len(found) > 1}
 
 
 @each
@@ -162,11 +197,17 @@ def test_links_lead_to_dashboards_that_exist(model: dict[str, Any]) -> None:
 
 @each
 def test_no_counter_without_a_difference(model: dict[str, Any]) -> None:
-    """What only grows is never drawn as it stands, but for totals since ever of odd values."""
+    """What only grows is never drawn as it stands, but for totals since ever of odd values.
+
+    Each selector of a counter has a range, or stands once more as it was at another time.
+    """
     for query in queries(model):
-        names = re.findall(r"newapi_\w+_total|\b\w+:newapi_\w+:total", query.expr)
-        if names and query.panel not in {"Odd values", "异常值", "Beyond the limit", "超出上限"}:
-            assert re.search(r" offset |increase\(|rate\(", query.expr), query.panel
+        if query.panel in {"Odd values", "异常值", "Beyond the limit", "超出上限"}:
+            continue
+        found: dict[str, bool] = {}
+        for selector, other in COUNTER.findall(query.expr):
+            found[selector] = bool(other) or found.get(selector, False)
+        assert all(found.values()), (query.panel, found)
 
 
 @by_name
@@ -201,6 +242,56 @@ def test_no_table_scrolls_sideways(model: dict[str, Any]) -> None:
         if panel["type"] == "table":
             needed = sum(_widths(panel))
             assert needed <= _inside(panel["gridPos"]["w"]), (panel["title"], needed)
+
+
+LABELS_AS_THEY_ARE = {"instance", "job", "le", "metric", "model", "name", "version"}
+"""Labels that legends may show: names and numbers; further ids, and the names of things."""
+
+
+@each
+def test_legends_show_names_or_words(model: dict[str, Any]) -> None:
+    """What a label of a legend means is told by an override of each of its values."""
+    for panel in panels(model):
+        told = {
+            override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]
+            if any(item["id"] == "displayName" for item in override["properties"])
+        }  # fmt: skip
+        for target in panel["targets"]:
+            shown = set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
+            shown -= {label for label in shown if label.endswith("_id")} | LABELS_AS_THEY_ARE
+            shown -= {"username", "alertname", "rule", "target"}
+            if shown:
+                values = {
+                    frozenset(style.CATEGORIES): "category",
+                    frozenset(words.FAILURES): "kind",
+                }
+                assert shown == {values.get(frozenset(told))}, panel["title"]
+
+
+@each
+def test_columns_of_words_have_words(model: dict[str, Any]) -> None:
+    """A column that shows a label of the monitor's own words maps them."""
+    own = {"result", "reason", "severity", "action", "kind", "status"}
+    for panel in panels(model):
+        mapped = {
+            override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]
+            if any(item["id"] == "mappings" for item in override["properties"])
+        }  # fmt: skip
+        for one in panel.get("transformations", []):
+            names = one["options"].get("renameByName", {})
+            assert {names[label] for label in own & names.keys()} <= mapped, panel["title"]
+
+
+def test_words_are_those_of_the_programs() -> None:
+    assert set(words.FAULTS) == set(Fault)
+    assert set(words.REASONS) == {reason for _, reason in KNOWN if reason} | set(Reason)
+    assert set(alerting.results(str)) == set(Result)
+    adjusted = {name for row in tables("docs/metrics.md")["adjusted"] for name in codes(row[0])}
+    assert set(words.ADJUSTED) == adjusted
+    for latency in ("use_time", "elapsed_time"):  # New API, One API
+        schema = Schema({"logs": frozenset({latency})})
+        for reason in unavailable(schema, failures_seen=False).values():
+            assert re.fullmatch(words.MISSING_COLUMN[0], reason) or reason in words.UNAVAILABLE
 
 
 def test_every_text_is_translated() -> None:
@@ -246,7 +337,7 @@ def _texts(model: dict[str, Any]) -> Iterator[str]:
             continue
         yield from (panel["description"], panel["fieldConfig"]["defaults"]["noValue"])
         for mapping in panel["fieldConfig"]["defaults"].get("mappings", []):
-            yield from (shown["text"] for shown in mapping["options"].values())
+            yield from (shown["text"] for shown in _mapped(mapping))
         yield from (t["legendFormat"] for t in panel["targets"] if t.get("legendFormat"))
         for transformation in panel.get("transformations", []):
             names = transformation["options"].get("renameByName", {})
@@ -299,7 +390,7 @@ def _colours(panel: dict[str, Any]) -> Iterator[tuple[str, str]]:
             if item["id"] == "color" and item["value"]["mode"] == "fixed":
                 yield override["matcher"]["options"], item["value"]["fixedColor"]
     for mapping in mappings:
-        for shown in mapping["options"].values():
+        for shown in _mapped(mapping):
             yield shown["text"], shown["color"]
 
 
@@ -335,4 +426,10 @@ def _override_texts(properties: list[dict[str, Any]]) -> Iterator[str]:
             yield from (link["title"] for link in item["value"])
         if item["id"] == "mappings":
             for mapping in item["value"]:
-                yield from (shown["text"] for shown in mapping["options"].values())
+                yield from (shown["text"] for shown in _mapped(mapping))
+
+
+def _mapped(mapping: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a mapping shows: of single values, or of those that match."""
+    options = mapping["options"]
+    return [options["result"]] if mapping["type"] == "regex" else list(options.values())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from grafana import promql
-from grafana.metrics import REQUESTS, TOKENS
+from grafana.metrics import COUNTED_CHANNELS, REQUESTS, TOKENS
 from grafana.promql import RANGE, WHOLE
 from tests.grafana_queries import substitute
 from tests.servers import Prometheus, promtool
@@ -54,6 +54,19 @@ def openmetrics() -> Iterator[str]:
             recorded, f'model="{model}",direction="prompt"', _every(start, END, 60, first)
         )
     yield from _series("gateway:newapi_requests:total", "", _every(begin, END, 5))
+    channel = 'channel_id="2",direction="prompt"'
+    yield from _series("channel:newapi_tokens:total", channel, _every(begin, END, 7))
+    # Channel 9 stood still and is gone in the middle, with its part of the sums.
+    moment = END - 90 * 60
+    standing = [(t, 100_000.0) for t, _ in _every(begin, moment, 0)]
+    yield from _series(TOKENS.name, _labels("9").replace('"m"', '"left"'), standing)
+    had = dict(standing)
+    sums = [(t, value + had.get(t, 0)) for t, value in _every(begin, END, 30, 500)]
+    for level, labels in (("gateway", ""), ("model", 'model="left",')):
+        yield from _series(f"{level}:newapi_tokens:total", f'{labels}direction="prompt"', sums)
+        yield from _series(
+            COUNTED_CHANNELS.format(level), 'channel_id="9"', [(t, 1) for t, _ in standing]
+        )
     yield "# EOF\n"
 
 
@@ -106,11 +119,50 @@ def test_the_same_in_a_range_query(server: Prometheus) -> None:
 def test_graphs_from_recorded_totals_add_up(server: Prometheus) -> None:
     expr = promql.steps(TOKENS, "model", ("model",))
     answer = server.get(
-        "/api/v1/query_range", query=substitute(expr, "2h", "10m", END, past="none"),
+        "/api/v1/query_range", query=substitute(expr, "2h", "10m", END, past="none", gone="9"),
         start=str(END - 2 * HOUR + 600), end=str(END), step="600",
     )  # fmt: skip
     sums = {
         one["metric"]["model"]: sum(float(value) for _, value in one["values"])
         for one in answer["data"]["result"]
     }
-    assert sums == {"old": 60 * 120, "new": 60 * 60}
+    assert sums == {"old": 60 * 120, "new": 60 * 60, "left": 30 * 120}
+
+
+@pytest.mark.parametrize(
+    ("channel", "model", "a_minute"),
+    [(".*", ".*", 30), (".*", "old", 60), ("2", ".*", 7), ("2", "m", 20)],
+)
+def test_what_is_chosen_is_drawn_from_the_fewest_series(
+    server: Prometheus, channel: str, model: str, a_minute: int
+) -> None:
+    expr = promql.chosen_steps(TOKENS, ("channel", "model"))
+    answer = server.get(
+        "/api/v1/query_range", start=str(END - HOUR + 600), end=str(END), step="600",
+        query=substitute(expr, "1h", "10m", END, past="none", channel=channel, model=model),
+    )  # fmt: skip
+    [found] = answer["data"]["result"]
+    assert [float(value) for _, value in found["values"]] == [a_minute * 10] * 6
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        promql.steps(TOKENS, "gateway"),
+        promql.chosen_steps(TOKENS, ("channel", "model")),
+        promql.steps(TOKENS, "model", ("model",), 'model="left"'),
+    ],
+    ids=["gateway", "All", "model"],
+)
+def test_a_channel_that_leaves_takes_no_usage_along(server: Prometheus, expr: str) -> None:
+    """Its part of the sums is made up for; where it is not known, nothing is drawn, not 0."""
+
+    def drawn(**variables: str) -> list[float]:
+        filled = substitute(expr, "3h", "10m", END, past="none", **variables)
+        answer = server.get("/api/v1/query_range", query=filled, start=str(END - 3 * HOUR + 600),
+                            end=str(END), step="600")  # fmt: skip
+        [found] = answer["data"]["result"]
+        return [float(value) for _, value in found["values"]]
+
+    assert drawn(gone="9") == [300.0] * 18
+    assert drawn() == [300.0] * 17

@@ -190,6 +190,17 @@ def test_latency(answers: Answers) -> None:
     assert 10 < answers.one("Latency, p95", "B") < 30
 
 
+@pytest.mark.parametrize("length", ["2h", "24h", "30d"])
+def test_what_is_left_lasts_at_the_pace_since_counting_began(
+    server: Prometheus, length: str
+) -> None:
+    """Two hours ago: a longer range knows no more."""
+    expr = substitute(BY_NAME["API keys that run out first", "A"], length, end=samples.END)
+    found = server.query(expr, at=samples.END)
+    pace = 1000 * (60 + 120) / 7200
+    assert [one.value for one in found] == [pytest.approx(100_000 / pace)] * (samples.KEYS - 1)
+
+
 def test_currency_is_the_one_shown_now(answers: Answers) -> None:
     [currency] = answers.all("Cost", "currency")
     assert currency.labels == {"currency": "CNY", "unit": "currency:¥"}

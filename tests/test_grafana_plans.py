@@ -34,9 +34,7 @@ class Logs:
         self.end = START + rows // PER_SECOND
 
     def examined(self, page: str, panel: str, length: int, **variables: str) -> int:
-        first = {"model": ""} if page == "logs" else {}
-        values = {**first, **variables}
-        sql = filled(PAGES[page][panel], self.end - length, self.end, **values)
+        sql = filled(PAGES[page][panel], self.end - length, self.end, **variables)
         with self.database.connect() as connection:
             mysql = self.database.dialect == "mysql"
             return (_by_handler if mysql else _by_plan)(connection, sql)

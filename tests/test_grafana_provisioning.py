@@ -29,6 +29,14 @@ def test_prometheus_is_the_source_of_the_dashboards() -> None:
     assert source["name"] == variable["current"]["text"]
 
 
+def test_the_gateways_database_is_the_source_of_log_rows() -> None:
+    database = database_source(parse_dsn("u:p@tcp(db:3306)/newapi"))
+    [source] = rendered("datasources/database.yml.j2", database=database)["datasources"]
+    for page in ("logs", "errors", "performance"):
+        variables = {one["name"]: one for one in dashboard("en", page)["templating"]["list"]}
+        assert variables["database"]["query"] == source["uid"]
+
+
 def test_silences_are_set_through_alertmanager() -> None:
     config = rendered("datasources/alertmanager.yml.j2", alertmanager_url="http://am:9093/x")
     [source] = config["datasources"]

@@ -39,6 +39,7 @@ ODD = {
     15: "wow!_x",
     16: "模型-甲",
     17: "' OR '1'='1",
+    18: '{"code": "x"} <a>',
 }
 HOSTILE = [
     "' OR 1=1 -- ",
@@ -111,14 +112,8 @@ def _raw(engine: Engine, sql: str) -> str:
     return sql if engine.dialect.name == "sqlite" else sql.replace("%", "%%")
 
 
-def filled(sql: str, begin: int, end: int, /, **variables: str) -> str:
-    """The statement; on Logs the model is a text that is empty at first, else a choice."""
-    first: dict[str, str] = {"model": ""} if sql in LOGS.values() else {}
-    return fill(sql, begin, end, **{**first, **variables})
-
-
 def panel(engine: Engine, sql: str, **variables: str) -> list[dict[str, Any]]:
-    return ask(engine, filled(sql, BEGIN, END, **variables))
+    return ask(engine, fill(sql, BEGIN, END, **variables))
 
 
 def attempted(engine: Engine, sql: str, **variables: str) -> list[dict[str, Any]]:
@@ -159,9 +154,12 @@ def test_filters_by_id(engine: Engine) -> None:
         assert panel(engine, LOGS["Found"], api_key=str(row["v"]))[0]["found"] == row["n"]
 
 
-@pytest.mark.parametrize("part", ["gpt", "GPT", "o'neil/model:l", "a_b", "_", "100%", "wow!_", "-"])
+@pytest.mark.parametrize(
+    "part",
+    ["gpt", "GPT", "o'neil/model:l", "a_b", "_", "100%", "wow!_", "-", '{"code"', "} <a>"],
+)
 def test_part_of_a_name_means_itself(engine: Engine, part: str) -> None:
-    [shown] = panel(engine, LOGS["Found"], model=part)
+    [shown] = panel(engine, LOGS["Found"], model_part=part)
     names = ask(engine, "SELECT model_name AS m, COUNT(*) AS n FROM logs GROUP BY model_name")
     assert shown["found"] == sum(row["n"] for row in names if part.lower() in row["m"].lower())
 
@@ -184,6 +182,14 @@ def test_pages_follow_each_other(engine: Engine) -> None:
         place = {name: str(last[column]) for name, column in below.items()}
     order = ask(engine, "SELECT id FROM logs ORDER BY created_at DESC, type DESC, id DESC")
     assert seen == [row["id"] for row in order]
+
+
+def test_a_place_of_another_range_is_the_first_page(engine: Engine) -> None:
+    for statement in (LOGS["Rows found"], ERRORS["Failures"]):
+        first = panel(engine, statement)
+        for moment in (BEGIN - 3600, END + 3600, 0):
+            assert panel(engine, statement, page_time=str(moment), page_id="1") == first
+        assert panel(engine, statement, page_time=str(END - 7200)) != first
 
 
 def test_slowest_are_the_slowest(engine: Engine) -> None:
@@ -212,12 +218,14 @@ BOUND = {
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-@pytest.mark.parametrize("variable", ["channel", "user", "type", "api_key", "model", "key_name"])
+@pytest.mark.parametrize(
+    "variable", ["channel", "user", "type", "api_key", "model_part", "key_name"]
+)
 def test_hostile_values_are_values(engine: Engine, variable: str, value: str) -> None:
     """The same rows as a bound parameter finds, or none."""
     [shown] = panel(engine, LOGS["Found"], **{variable: value})
-    if variable in {"model", "key_name"}:
-        column = {"model": "model_name", "key_name": "token_name"}[variable]
+    if variable in {"model_part", "key_name"}:
+        column = {"model_part": "model_name", "key_name": "token_name"}[variable]
         rows = ask(engine, f"SELECT {column} AS c FROM logs")
         same = sum(value.lower() in row["c"].lower() for row in rows)
     else:
@@ -246,7 +254,7 @@ def test_hostile_places_and_ids(engine: Engine, value: str) -> None:
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
 def test_any_text_is_a_value(engine: Engine, value: str) -> None:
-    [shown] = panel(engine, LOGS["Found"], model=value)
+    [shown] = panel(engine, LOGS["Found"], model_part=value)
     rows = ask(engine, "SELECT model_name AS c FROM logs")
     assert shown["found"] in {sum(value.lower() in row["c"].lower() for row in rows), 0}
 
@@ -254,7 +262,7 @@ def test_any_text_is_a_value(engine: Engine, value: str) -> None:
 @pytest.mark.parametrize("title", ["Found", "Rows found", "Failures", "20 slowest requests"])
 def test_a_short_range_is_read_by_an_index(engine: Engine, title: str) -> None:
     statement = {**LOGS, **ERRORS, **SPEED}[title]
-    plan = _plan(engine, filled(statement, END - 600, END))
+    plan = _plan(engine, fill(statement, END - 600, END))
     if engine.dialect.name == "mysql":
         [row] = [row for row in plan if row["table"] == "l"]
         assert row["key"] in {"idx_created_at_id", "idx_created_at_type"}
@@ -267,7 +275,7 @@ def test_a_short_range_is_read_by_an_index(engine: Engine, title: str) -> None:
 
 
 def test_a_row_is_read_by_its_key(engine: Engine) -> None:
-    plan = _plan(engine, filled(LOGS["The whole row"], BEGIN, END, row="100"))
+    plan = _plan(engine, fill(LOGS["The whole row"], BEGIN, END, row="100"))
     lines = " ".join(str(value) for row in plan for value in row.values())
     expected = {"mysql": "PRIMARY", "postgresql": "logs_pkey", "sqlite": "INTEGER PRIMARY KEY"}
     assert expected[engine.dialect.name] in lines

@@ -217,8 +217,7 @@ def test_grafana_reads_every_page(granted: Granted) -> None:
     with closing(Database(account)) as database, database.connect() as connection:
         for page in ("logs", "errors", "performance"):
             for title, sql in statements(dashboard("en", page)).items():
-                first = {"model": ""} if page == "logs" else {}
-                statement = fill(sql, BEGIN, END, **first).replace("%", "%%")
+                statement = fill(sql, BEGIN, END).replace("%", "%%")
                 assert connection.exec_driver_sql(statement).all() is not None, title
 
 

@@ -136,6 +136,14 @@ def test_the_state_of_a_key_is_told_before_the_gateway_writes_it(
     assert inventory(sqlite_gateway).api_keys[0].status == status
 
 
+def test_the_status_of_users(sqlite_gateway: Database) -> None:
+    for number, status in enumerate((1, 2, 3, None), start=1):
+        row = {"id": number, "password": "p", "username": f"u{number}", "auth_version": 1}
+        put(sqlite_gateway, "users", {**row, "aff_code": f"{number}", "status": status})
+    found = [user.status for user in inventory(sqlite_gateway).users]
+    assert found == ["enabled", "disabled", "deleted", ""]
+
+
 def test_what_was_deleted_in_the_gateway_is_not_there(gateway: Database) -> None:
     prepare(gateway, 1, NOW, SIZES)
     run(

@@ -67,7 +67,7 @@ CALL monitor_grant('monitor_reader', 'channels',
 CALL monitor_grant('monitor_reader', 'tokens',
     'id, name, user_id, group, status, remain_quota, used_quota, unlimited_quota, expired_time, accessed_time, deleted_at', '');
 CALL monitor_grant('monitor_reader', 'users',
-    'id, username, group, quota, used_quota, deleted_at', '');
+    'id, username, group, status, quota, used_quota, deleted_at', '');
 CALL monitor_grant('monitor_reader', 'abilities', 'group, model, channel_id, enabled', '');
 CALL monitor_grant('monitor_reader', 'monitor_options', 'key, value', '');
 

@@ -47,7 +47,7 @@ BEGIN
              'id, name, type, group, tag, status, response_time, balance, balance_updated_time, used_quota, test_time', ''),
             ('monitor_reader', 'tokens',
              'id, name, user_id, group, status, remain_quota, used_quota, unlimited_quota, expired_time, accessed_time, deleted_at', ''),
-            ('monitor_reader', 'users', 'id, username, group, quota, used_quota, deleted_at', ''),
+            ('monitor_reader', 'users', 'id, username, group, status, quota, used_quota, deleted_at', ''),
             ('monitor_reader', 'abilities', 'group, model, channel_id, enabled', ''),
             ('monitor_reader', 'monitor_options', 'key, value', ''),
             ('monitor_breaker', 'channels',

@@ -12,6 +12,7 @@ from newapi.options import SWITCHES, Options
 
 CHANNEL_STATUSES = ("enabled", "manually_disabled", "auto_disabled")
 API_KEY_STATUSES = ("enabled", "disabled", "expired", "exhausted")
+USER_STATUSES = ("enabled", "disabled", "deleted")
 
 
 class InventoryCollector(Collector):
@@ -95,13 +96,18 @@ def _api_keys(api_keys: Iterable[ApiKey]) -> Iterator[Metric]:
 
 def _users(users: Iterable[User]) -> Iterator[Metric]:
     label = ("user_id",)
+    status = GaugeMetricFamily(
+        "newapi_user_status", "1 for the status that a user has.", labels=(*label, "status")
+    )
     remaining = _gauge("newapi_user_remaining_quota", "Quota that a user has left.", label)
     used = _gauge("newapi_user_used_quota", "Quota that a user used so far, less refunds.", label)
     for user in users:
         key = [str(user.id)]
+        if user.status:
+            _states(status, key, USER_STATUSES, user.status)
         remaining.add_metric(key, user.remaining_quota)
         used.add_metric(key, user.used_quota)
-    yield from (remaining, used)
+    yield from (status, remaining, used)
 
 
 def _models(inventory: Inventory) -> Metric:

@@ -12,6 +12,8 @@ TEXTS = {
     "Part of the model": "模型（部分匹配）",
     "Part of the key's name": "密钥名称（部分匹配）",
     "Row": "日志编号",
+    "Page from (unix time, 0 = newest)": "本页起点（Unix 时间，0 为最新）",
+    "Log database": "日志数据库",
     "Newest rows": "最新一页",
     "Logs": "日志",
     "The gateway's own log, filtered and page by page, read from its database.": (
@@ -28,7 +30,9 @@ TEXTS = {
     "Rows": "行数",
     "Prompt tokens": "输入 Token",
     "Completion tokens": "输出 Token",
-    "No row in this range that the filters let through": "所选范围内没有符合条件的日志",
+    "No row that the filters let through. Chinese text cannot be searched": (
+        "没有符合条件的日志。不支持搜索中文"
+    ),
     "Rows found": "日志列表",
     (
         "Log rows, newest first, 50 a page. The time leads to the rows before this one, the id to "
@@ -92,7 +96,9 @@ TEXTS = {
         "without those of category client. Tests are excluded."
     ): ("本周期内失败次数最多的 50 组渠道与模型。错误率不含客户端类错误；均不含渠道测试。"),
     "Where": "错误分布",
-    "No failure was logged in this range": "所选范围内没有失败日志",
+    "No failure that the filters let through. Chinese text cannot be searched": (
+        "没有符合条件的失败日志。不支持搜索中文"
+    ),
     "Failures": "失败列表",
     (
         "Failed attempts, newest first, 50 a page, channel tests too. The time leads to the rows "
@@ -117,24 +123,26 @@ TEXTS = {
     ),
     "Time to first token": "首 Token 耗时",
     "Durations": "耗时分布",
-    "How many took how long, from point to point; darker is more. For the chosen model.": (
-        "各时段内不同耗时的请求数，颜色越深数量越多。仅统计所选模型。"
+    "How many took how long, from point to point; darker is more.": (
+        "各时段内不同耗时的请求数，颜色越深数量越多。"
     ),
     "Times to first token": "首 Token 耗时分布",
     "Spread": "分布",
     "Duration over time": "耗时趋势",
-    "Of 100, 50, 95 and 99 took no longer. From 20 on. For the chosen model.": (
-        "50 %、95 %、99 % 的请求耗时不超过此值，样本少于 20 个时不绘制。仅统计所选模型。"
+    "Of 100, 50, 95 and 99 took no longer. From 20 on.": (
+        "50 %、95 %、99 % 的请求耗时不超过此值，样本少于 20 个时不绘制。"
     ),
     "Time to first token over time": "首 Token 耗时趋势",
     "Requests a minute": "每分钟请求数趋势",
-    "Mean from point to point, tests excluded of requests. For the chosen model.": (
-        "各时段的平均值，请求数不含渠道测试。仅统计所选模型。"
+    "Mean from point to point, tests excluded of requests.": (
+        "各时段的平均值，请求数不含渠道测试。"
     ),
     "A minute": "每分钟",
     "Tokens a minute": "每分钟 Token 数趋势",
     "Throughput": "吞吐量",
-    "No completed request in this range": "所选范围内没有成功的请求",
+    "No completed request. A model with a Chinese name cannot be searched": (
+        "没有成功的请求。名称含中文的模型无法查找"
+    ),
     "20 slowest requests": "最慢的 20 个请求",
     (
         "The 20 completed requests of this period that took longest, of at most its last 7 days. "

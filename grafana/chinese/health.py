@@ -59,11 +59,11 @@ TEXTS = {
     "No alert arrived": "没有收到告警",
     (
         "The alerts that arrived at the breaker in this period, with or without an action: the "
-        "last 200. Value and threshold are in the rule's own unit. The messages are shown by "
-        "newapi-breaker history."
+        "last 200. Value and threshold are in the rule's own unit. A long message is cut; "
+        "newapi-breaker history shows it whole."
     ): (
         "本周期内送达熔断器的告警（无论是否要求处理），最多 200 条。数值与阈值采用规则自身的单位。"
-        "完整消息可用 newapi-breaker history 查看。"
+        "消息过长时截断，完整消息可用 newapi-breaker history 查看。"
     ),
     "Action": "动作",
     "Notify": "仅通知",
@@ -89,11 +89,12 @@ TEXTS = {
     "Last": "最近一次",
     "How near": "离阈值多远",
     (
-        "The 50 targets that are nearest to the threshold of a rule: 100 % and more is over it. "
-        "Of rules over all API keys or users, only those above half of it."
+        "The 50 targets that are nearest to the threshold of an active rule: from 100 % on it "
+        "fires, and a quota of which nothing is left is at 200 %. Too few requests for the rule "
+        "are left out. Of rules over all API keys or users, only those above half of it."
     ): (
-        "最接近阈值的 50 个对象：达到 100 % 即触发。针对全部密钥或全部用户的规则，"
-        "只列出已超过阈值一半的对象。"
+        "最接近生效规则阈值的 50 个对象：达到 100 % 即触发，额度用完时为 200 %。请求数不足的"
+        "对象不列出。针对全部密钥或全部用户的规则，只列出已超过阈值一半的对象。"
     ),
     "No target has a value yet": "还没有对象产生数值",
     "Of the threshold": "占阈值比例",
@@ -119,9 +120,48 @@ TEXTS = {
     "Good": "正常",
     "File": "文件",
     "Counting since": "计数开始于",
-    "When counting began: it changes only where the exporter's state was lost. Version.": (
-        "开始计数的时间，只有 exporter 状态丢失时才会改变；以及版本号。"
+    "When counting began: it changes only where the exporter's state was lost.": (
+        "开始计数的时间，只有 exporter 状态丢失时才会改变。"
     ),
+    "Version": "版本",
+    "The exporter's version; two while one of two exporters is being upgraded.": (
+        "exporter 的版本；两个 exporter 升级期间会显示两个版本。"
+    ),
+    "Unreachable": "连不上",
+    "Access refused": "拒绝访问",
+    "Missing or not granted": "缺失或无权限",
+    "Took too long": "超时",
+    "State not saved": "状态未能保存",
+    "Breaker is off": "熔断器已关闭",
+    "Alert is incomplete": "告警不完整",
+    "Unknown action": "未知动作",
+    "A person enabled it": "有人手动启用",
+    "Was disabled": "已被禁用",
+    "Off by another trip": "已因其他熔断禁用",
+    "Not there": "不存在",
+    "Protected": "受保护",
+    "Too many trips": "熔断次数过多",
+    "Alert too old": "告警已过期",
+    "Last channel": "最后一个渠道",
+    "Still in service": "仍在服务",
+    "By a person": "人工启用",
+    "By command": "命令解除",
+    "Time was over": "到期解除",
+    "Off by the gateway": "已由网关禁用",
+    "Deleted": "已删除",
+    "Gateway disabled it": "网关也禁用了它",
+    "Gateway's test": "网关测试",
+    "Edit form": "编辑表单",
+    "Abilities enabled": "能力表被启用",
+    "Reason was lost": "禁用原因丢失",
+    "Negative: counted as 0": "负数：按 0 计",
+    "Unreadable: counted as 0": "无法读取：按 0 计",
+    "Model's name too long: cut": "模型名过长：截短",
+    "One API logs no failed attempts": "One API 不记录失败的尝试",
+    "No failure was ever logged: set ERROR_LOG_ENABLED=true": (
+        "从未记录过失败：请设置 ERROR_LOG_ENABLED=true"
+    ),
+    "Column $1 is missing or not granted": "缺少列 $1，或没有权限",
     "Programs and options": "程序与选项",
     "The programs that Prometheus reads, and what the gateway is set to.": (
         "Prometheus 采集的各个程序，以及网关的相关选项。"

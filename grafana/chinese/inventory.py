@@ -159,8 +159,11 @@ TEXTS = {
     # Users
     "Which users use most, and who will run out first.": "哪些用户用得最多，谁最先用完额度。",
     "Number of users": "用户数",
-    "Users that are known, those that were charged in this period, and without quota left.": (
-        "全部用户、本周期内有消费的用户，以及额度已用完的用户。"
+    (
+        "Users by status, those that were charged in this period, and those without quota left. "
+        "Known: deleted ones too, for 35 days."
+    ): (
+        "各状态的用户、本周期内有消费的用户，以及额度已用完的用户。“全部”包含删除未满 35 天的用户。"
     ),
     "Known": "全部",
     "Charged": "有消费",
