@@ -66,15 +66,13 @@ class _Uses:
 
     def __init__(self) -> None:
         self.models: dict[tuple[int, str, Source], list[int]] = {}
-        self.api_keys: dict[int, list[int]] = {}
-        self.users: dict[int, list[int]] = {}
-        """Number, prompt, completion, quota, cached."""
+        self.callers: dict[tuple[int, int], list[int]] = {}
+        """Of an API key and its user. Number, prompt, completion, quota, cached."""
 
     def add(self, event: Event) -> None:
         amounts = event.prompt, event.completion, event.quota, event.cached
         _use(self.models, (event.channel_id, event.model, event.source), *amounts)
-        _use(self.api_keys, event.api_key_id, *amounts)
-        _use(self.users, event.user_id, *amounts)
+        _use(self.callers, (event.api_key_id, event.user_id), *amounts)
 
     def into(self, totals: Totals) -> None:
         add = totals.add
@@ -85,15 +83,15 @@ class _Uses:
             add("newapi_tokens_total", (channel, model, "completion"), completion)
             add("newapi_cached_tokens_total", (channel, model), cached)
             add("newapi_quota_total", (channel, model), quota)
-        for name, found in (("api_key", self.api_keys), ("user", self.users)):
-            for who, (number, prompt, completion, quota, _) in found.items():
+        for caller, (number, prompt, completion, quota, _) in self.callers.items():
+            for name, who in zip(("api_key", "user"), caller, strict=True):
                 add(f"newapi_{name}_requests_total", (who,), number)
                 add(f"newapi_{name}_tokens_total", (who, "prompt"), prompt)
                 add(f"newapi_{name}_tokens_total", (who, "completion"), completion)
                 add(f"newapi_{name}_quota_total", (who,), quota)
 
 
-_Key = TypeVar("_Key", int, tuple[int, str, Source])
+_Key = TypeVar("_Key", tuple[int, int], tuple[int, str, Source])
 
 
 def _use(

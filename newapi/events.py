@@ -30,7 +30,7 @@ CHUNK_ERROR = "chunk_error"
 # Bound once: to look up a member of an enum takes longer than most of what is done with a row.
 _KINDS = {kind.value: kind for kind in LogType}
 _CONSUME, _ERROR, _NEW_API = LogType.CONSUME, LogType.ERROR, Flavour.NEW_API
-_INT64_MIN = -INT64
+_MIN, _END = -INT64, INT64
 
 
 class Event(NamedTuple):
@@ -77,15 +77,19 @@ def read_event(row: LogRow, flavour: Flavour) -> Event | None:
     # Nearly every row is as it should be: it is worth a look before each value is taken by itself.
     if not (
         type(created_at) is type(channel_id) is type(user_id) is type(api_key_id) is int
-        and min(created_at, channel_id, user_id, api_key_id) >= _INT64_MIN
-        and max(created_at, channel_id, user_id, api_key_id) < INT64
+        and _MIN <= created_at < _END
+        and _MIN <= channel_id < _END
+        and _MIN <= user_id < _END
+        and _MIN <= api_key_id < _END
     ):
         ids = (created_at, channel_id, user_id, api_key_id)
         created_at, channel_id, user_id, api_key_id = (_whole(value, adjusted) for value in ids)
     if not (
         type(quota) is type(prompt) is type(completion) is type(duration) is int
-        and min(quota, prompt, completion, duration) >= 0
-        and max(quota, prompt, completion, duration) < INT64
+        and 0 <= quota < _END
+        and 0 <= prompt < _END
+        and 0 <= completion < _END
+        and 0 <= duration < _END
     ):
         amounts = (quota, prompt, completion, duration)
         quota, prompt, completion, duration = (_amount(value, adjusted) for value in amounts)
