@@ -56,7 +56,7 @@ class FastPath:
             return self._session.request(
                 method, f"{self._url}{path}", json=body, timeout=_TIMEOUT, allow_redirects=False
             )
-        except requests.RequestException as error:  # its text may hold the URL, and that a password
+        except (requests.RequestException, ValueError) as error:  # its text may hold a password
             raise FastPathError(f"{method} {path}: {type(error).__name__}") from None
 
 
