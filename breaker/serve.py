@@ -4,11 +4,10 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from flask import Flask
 
-from breaker.app import Deliveries, create
+from breaker.app import THREADS, Deliveries, create
 from breaker.confirm import Confirmation
 from breaker.guards import Guards, Protected
 from breaker.health import Health
@@ -20,6 +19,7 @@ from breaker.parts import Parts
 from breaker.settings import BreakerSettings
 from breaker.switchboard import default_switches
 from breaker.trip import Trips
+from breaker.worker import Worker
 from newapi.database import Database, DatabaseError
 from newapi.switch import Kind, Switch
 from service.jobs import Jobs
@@ -94,7 +94,7 @@ class Breaker:
         if settings.alertmanager_url is not None:
             source = str(settings.grafana_url) if settings.grafana_url is not None else None
             self.outbox = Outbox(self.store, str(settings.alertmanager_url), source, clock)
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trips")
+        self._worker = Worker()
         self._metrics = Metrics(
             self.record, self.mode, self.outbox.waiting if self.outbox is not None else None
         )
@@ -132,7 +132,7 @@ class Breaker:
             serve(
                 self.app(jobs.reasons),
                 self._settings.breaker_listen,
-                threads=8,
+                threads=THREADS,
                 started=lambda url: self._begin(jobs, url),
             )
         finally:
