@@ -62,6 +62,7 @@ class Breaker:
         self._parts = parts = Parts(settings, switches, clock)
         self.store, self.record = parts.store, parts.record
         self.database, self.board = parts.database, parts.board
+        self.teller = parts.teller
         self.mode = ModeSwitch(settings.breaker_mode, settings.breaker_state / "mode")
         language = settings.monitor_lang
         self.health = Health(
@@ -93,7 +94,9 @@ class Breaker:
         self.outbox: Outbox | None = None
         if settings.alertmanager_url is not None:
             source = str(settings.grafana_url) if settings.grafana_url is not None else None
-            self.outbox = Outbox(self.store, str(settings.alertmanager_url), source, clock)
+            self.outbox = Outbox(
+                self.store, str(settings.alertmanager_url), source, clock, self.teller.waiting
+            )
         self._worker = Worker()
         self._metrics = Metrics(
             self.record, self.mode, self.outbox.waiting if self.outbox is not None else None
