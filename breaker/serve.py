@@ -32,6 +32,8 @@ HOLD_EVERY = 3
 CONFIRM_EVERY = 5
 POST_EVERY = 1
 FORGET_EVERY = 3600
+STOP_WITHIN = 8
+"""Seconds for the background jobs that run, of the 10 that Docker gives."""
 _DAY = 24 * 3600
 
 
@@ -124,23 +126,34 @@ class Breaker:
         Raises:
             SettingError: the address cannot be listened on.
         """
-        jobs = Jobs()
-        if self.outbox is not None:
-            jobs.every(POST_EVERY, self.outbox.post)
-        jobs.every(CHECK_EVERY, self.health.check)
-        jobs.every(HOLD_EVERY, self.hold)
-        jobs.every(CONFIRM_EVERY, self.confirmation.look)
-        jobs.every(FORGET_EVERY, self.forget)
+        jobs = self.jobs()
         try:
             serve(
-                self.app(jobs.reasons),
+                self.app(lambda: [reason for one in jobs for reason in one.reasons()]),
                 self._settings.breaker_listen,
                 threads=THREADS,
                 started=lambda url: self._begin(jobs, url),
             )
         finally:
-            jobs.stop()
+            deadline = time.monotonic() + STOP_WITHIN
+            for one in jobs:
+                one.stop(max(0.0, deadline - time.monotonic()))
             self.close()
+
+    def jobs(self) -> list[Jobs]:
+        """Make the background jobs, not yet running.
+
+        Each in a thread of its own: notices wait for no database, and what is held does not wait
+        for the database of the log table.
+        """
+        notices, holding, confirming = Jobs(), Jobs(), Jobs()
+        if self.outbox is not None:
+            notices.every(POST_EVERY, self.outbox.post)
+        holding.every(CHECK_EVERY, self.health.check)
+        holding.every(HOLD_EVERY, self.hold)
+        holding.every(FORGET_EVERY, self.forget)
+        confirming.every(CONFIRM_EVERY, self.confirmation.look)
+        return [notices, holding, confirming]
 
     def hold(self) -> None:
         """Look at everything that is held.
@@ -176,9 +189,10 @@ class Breaker:
             self._logs.close()
         self._parts.close()
 
-    def _begin(self, jobs: Jobs, url: str) -> None:
+    def _begin(self, jobs: list[Jobs], url: str) -> None:
         log.info("serving %s, mode %s, guarding %s", url, self.mode(), self.database.name)
-        jobs.start()
+        for one in jobs:
+            one.start()
 
     def _page(self) -> Page:
         settings = self._settings

@@ -49,11 +49,11 @@ class Jobs:
         """Name the jobs whose last run failed, one line each, for readiness."""
         return list(self._failed.values())
 
-    def stop(self) -> None:
-        """End after the job that is running now; waits for it at most 10 seconds."""
+    def stop(self, seconds: float = 10) -> None:
+        """End after the job that is running now; waits for it at most so long."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(10)
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         while not self._stop.is_set():
