@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -117,9 +117,13 @@ def test_a_log_database_that_says_nothing_is_asked_once_a_look(
     asked: list[int] = []
 
     class Silent(Database):
-        def connect(self) -> AbstractContextManager[Connection]:
+        @contextmanager
+        def connect(self) -> Iterator[Connection]:
             asked.append(1)
-            raise DatabaseError(Fault.TIMEOUT, "nothing was said")
+            if asked:
+                raise DatabaseError(Fault.TIMEOUT, "nothing was said")
+            with super().connect() as connection:
+                yield connection
 
     logs = Silent(parse_dsn(gateway_url))
     Confirmation(logs, bench.breaker.record, language="en", clock=lambda: NOW + 90).look()
