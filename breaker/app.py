@@ -17,6 +17,7 @@ from breaker.trip import Trips, describe
 from breaker.webhook import Alert, Webhook, WebhookError, parse
 from breaker.worker import Worker
 from service.log import OncePerMinute
+from service.server import Known
 from service.web import Exposition, Page, create_app, read_body
 
 log = logging.getLogger(__name__)
@@ -113,9 +114,15 @@ class Deliveries:
             return self._trips.handle(alert)
 
 
+def bearer(token: SecretStr) -> Known:
+    """Give what tells whether an Authorization presents a token, in constant time."""
+    expected = f"Bearer {token.get_secret_value()}".encode()
+    return lambda authorization: hmac.compare_digest(authorization.encode(), expected)
+
+
 def create(
     deliveries: Deliveries,
-    token: SecretStr,
+    known: Known,
     metrics: Metrics,
     ready: Callable[[], list[str]],
     page: Callable[[], Page],
@@ -124,7 +131,7 @@ def create(
 
     Args:
         deliveries: handles webhooks.
-        token: what Alertmanager must present.
+        known: tells Alertmanager by its Authorization.
         metrics: the page /metrics.
         ready: gives the reasons why the breaker is not ready.
         page: gives what / shows.
@@ -138,13 +145,11 @@ def create(
             return None
 
     app = create_app(ready, page, {"/metrics": exposition})
-    expected = f"Bearer {token.get_secret_value()}".encode()
     strangers = OncePerMinute(log)
 
     @app.post("/alerts")
     def alerts() -> Response:
-        presented = request.headers.get("Authorization", "").encode()
-        if not hmac.compare_digest(presented, expected):
+        if not known(request.headers.get("Authorization", "")):
             strangers.warning("POST /alerts without BREAKER_TOKEN was refused", time.monotonic())
             answer = _answer(["the bearer token is missing or wrong"], 401)
             answer.headers["WWW-Authenticate"] = "Bearer"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from breaker.app import THREADS, Deliveries, create
+from breaker.app import THREADS, Deliveries, bearer, create
 from breaker.confirm import Confirmation
 from breaker.guards import Guards, Protected
 from breaker.health import Health
@@ -99,6 +99,7 @@ class Breaker:
             self.outbox = Outbox(
                 self.store, str(settings.alertmanager_url), source, clock, self.teller.waiting
             )
+        self._known = bearer(settings.breaker_token)
         self._worker = Worker()
         self._metrics = Metrics(
             self.record, self.mode, self.outbox.waiting if self.outbox is not None else None
@@ -111,10 +112,9 @@ class Breaker:
             failing: names the background jobs that fail, for readiness.
         """
         deliveries = Deliveries(self.trips, self._worker, self._metrics)
-        token = self._settings.breaker_token
         return create(
             deliveries,
-            token,
+            self._known,
             self._metrics,
             lambda: [*self.health.reasons(), *failing()],
             self._page,
@@ -132,6 +132,7 @@ class Breaker:
                 self.app(lambda: [reason for one in jobs for reason in one.reasons()]),
                 self._settings.breaker_listen,
                 threads=THREADS,
+                known=self._known,
                 started=lambda url: self._begin(jobs, url),
             )
         finally:
