@@ -184,6 +184,19 @@ def test_a_postgresql_without_an_encoding_is_read(postgres: Postgres) -> None:
     postgres.drop_database("bare")
 
 
+@pytest.mark.parametrize("gateway_url", ["mariadb", "postgres"], indirect=True)
+def test_an_error_tells_nothing_of_the_row(gateway: Database, gateway_url: str) -> None:
+    """PostgreSQL adds the row that a constraint refused, with the channel's key in it."""
+    row = {"id": 7, "key": "sk-of-the-channel", "name": "n", "status": 1}
+    put(gateway, "channels", row | {"group": "default", "models": "m"})
+    run(gateway, "ALTER TABLE channels ADD CONSTRAINT odd CHECK (status <> 2)")
+    writer = Database(parse_dsn(gateway_url), writable=True)
+    with pytest.raises(DatabaseError, match="odd") as caught, writer.begin() as connection:
+        connection.execute(text("UPDATE channels SET status = 2 WHERE id = 7"))
+    writer.close()
+    assert "sk-of-the-channel" not in str(caught.value)
+
+
 @pytest.mark.parametrize("form", ["root:geheim@tcp({}:9)/db", "postgres://root:geheim@{}:9/db"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid", "a..b", "x" * 70])
 def test_a_host_that_is_not_there_is_said_in_one_line(form: str, host: str) -> None:
