@@ -9,6 +9,7 @@ from flask import Flask
 
 from breaker.app import THREADS, Deliveries, bearer, create
 from breaker.confirm import Confirmation
+from breaker.decision import TripState
 from breaker.guards import Guards, Protected
 from breaker.health import Health
 from breaker.keeper import Keeper
@@ -163,14 +164,16 @@ class Breaker:
             RecordError: the record cannot be read or written.
         """
         self.keeper.look_at_all(self._worker)
-        self._settle()
-
-    def _settle(self) -> None:
         for trip in self.record.incidents.writing():
             try:
-                self._worker.submit(self.trips.settle, trip).result()
+                self._worker.submit(self._settle, trip.id).result()
             except DatabaseError:  # /-/ready says it, and the next delivery does
                 return
+
+    def _settle(self, trip_id: str) -> None:
+        trip = self.record.incidents.get(trip_id)
+        if trip is not None and trip.state is TripState.WRITING:  # still, now that it is its turn
+            self.trips.settle(trip)
 
     def forget(self) -> None:
         """Delete what is older than the history.

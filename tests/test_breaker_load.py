@@ -2,27 +2,17 @@
 
 import json
 import random
-import sqlite3
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 import psutil
 import pytest
 import requests
 
-from breaker.store import FILE
-from deploy.render import render
-from deploy.settings import RenderSettings
 from newapi.database import Database
-from service.settings import load
 from tests.breaker import BEARER, OFF, ON, SQLITE, TOKEN
 from tests.programs import Breaker
-from tests.servers import Alertmanager, wait_until
-from tests.stack import BOT_TOKEN, CHAT_ID, Telegram
 from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, raw_alert, webhook
 from tests.test_switch import add_channel, make_gateway, tables
 
@@ -120,104 +110,3 @@ def test_a_thousand_webhooks_at_once(gateway: Database, gateway_url: str) -> Non
     for number in range(1, 10):
         off = number in {*CHANNELS, 7}
         assert tables(gateway, number)[::2] == ((2, OFF) if off else (1, ON))
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Iterator[tuple[Breaker, Path, Telegram]]:
-    """A breaker that was not started, Alertmanager's configuration as shipped, and Telegram."""
-    breaker = Breaker({"BREAKER_TOKEN": TOKEN})
-    with Telegram() as telegram:
-        render(
-            load(
-                RenderSettings,
-                breaker_url=breaker.url,
-                breaker_token=TOKEN,
-                telegram_bot_token=BOT_TOKEN,
-                telegram_chat_id=CHAT_ID,
-                telegram_api_url=telegram.url,
-            ),
-            tmp_path / "config",
-        )
-        yield breaker, tmp_path / "config" / "alertmanager" / "alertmanager.yml", telegram
-
-
-def outage(
-    gateway: Database, dsn: str, config: tuple[Breaker, Path, Telegram], seconds: float
-) -> float:
-    """Let the breaker answer 503 for a while; gives the seconds from its end to the trip."""
-    breaker, file, telegram = config
-    database = Path(dsn.removeprefix("sqlite:///"))
-    away = database.with_suffix(".away")
-    with Alertmanager(file, "--data.maintenance-interval=1m") as alertmanager:
-        breaker.settings |= {"BREAKER_SQL_DSN": dsn, "ALERTMANAGER_URL": alertmanager.url}
-        with breaker:
-            wait_until(lambda: breaker.get("/-/ready").ok)
-            database.rename(away)
-            alert = {name: raw_alert()[name] for name in ("labels", "annotations")}
-            began = time.monotonic()
-            alertmanager.send([alert])
-            wait_until(lambda: failures(breaker) > 0, 20, "a delivery that failed")
-            while time.monotonic() - began < seconds:  # as Prometheus does
-                alertmanager.send([alert])
-                time.sleep(min(30.0, max(0.0, seconds - (time.monotonic() - began))))
-            away.rename(database)
-            again = time.monotonic()
-            wait_until(lambda: tables(gateway, 7)[0] == 2, 60, "the trip")
-            took = time.monotonic() - again
-            # Alertmanager is restarted before it has told anybody for sure.
-            alertmanager.stop()
-            alertmanager.start()
-            wait_until(lambda: tripped(telegram), 90, "the message")
-            # A minute later the notice is posted again, to an Alertmanager that forgot it.
-            alertmanager.stop()
-            alertmanager.start()
-            a_minute_later(breaker)
-            wait_until(lambda: "NewAPIBreakerTripped" in names(alertmanager), 10, "the notice")
-            trial = {
-                "labels": {"alertname": "NewAPIBreakerTest"},
-                "annotations": {"summary": "after it"},
-            }
-            alertmanager.send([trial])
-            wait_until(
-                lambda: "after it" in telegram.messages()[-1]["text"], 10, "the next message"
-            )
-    assert len(tripped(telegram)) == 1
-    assert telegram.refused() == []
-    return took
-
-
-def failures(breaker: Breaker) -> float:
-    decisions = breaker.metrics()["newapi_breaker_decisions_total"]
-    return sum(v for k, v in decisions.items() if dict(k)["result"] == "failed")
-
-
-def tripped(telegram: Telegram) -> list[str]:
-    texts = [message["text"] for message in telegram.messages()]
-    return [text for text in texts if "was disabled by rule" in text]
-
-
-def names(alertmanager: Alertmanager) -> list[str]:
-    found = [alert["labels"]["alertname"] for alert in alertmanager.alerts()]
-    return [name for name in found if name.startswith("NewAPIBreaker")]
-
-
-def a_minute_later(breaker: Breaker) -> None:
-    """Have the breaker believe that its last post is a minute ago."""
-    with closing(sqlite3.connect(Path(breaker.settings["BREAKER_STATE"]) / FILE)) as record:
-        record.execute("UPDATE notices SET posted_at = posted_at - 60")
-        record.commit()
-
-
-@SQLITE
-def test_what_could_not_be_done_is_done_soon_after_it_can(
-    gateway: Database, gateway_url: str, config: tuple[Breaker, Path, Telegram]
-) -> None:
-    assert outage(gateway, gateway_url, config, 12) < 15
-
-
-@SQLITE
-@pytest.mark.torture
-def test_what_could_not_be_done_for_long_is_done_soon_after_it_can(
-    gateway: Database, gateway_url: str, config: tuple[Breaker, Path, Telegram]
-) -> None:
-    assert outage(gateway, gateway_url, config, 100) < 15
