@@ -156,12 +156,20 @@ def _mysql(url: URL, statement_timeout: float, writable: bool, common: dict[str,
     return engine
 
 
+_GONE = {
+    "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
+    "tcp_user_timeout": 11_000,
+}  # fmt: skip
+"""libpq has no time limit for an answer: by these a host is noticed that is gone, after 11 s."""
+
+
 def _postgresql(url: URL, statement_timeout: float, common: dict[str, Any]) -> Engine:
     # No server-side prepared statements: a pooler between us would mix up their names.
     # Text comes as bytes from a database without an encoding, unless the client names one.
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT, "prepare_threshold": None, "client_encoding": "utf8",
     }  # fmt: skip
+    arguments |= {name: value for name, value in _GONE.items() if name not in url.query}
     if "application_name" not in url.query:
         arguments["application_name"] = "newapi-monitor"
     engine = create_engine(url, connect_args=arguments, **common)

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -182,6 +183,19 @@ def test_a_postgresql_without_an_encoding_is_read(postgres: Postgres) -> None:
             (row,) = LogTable(inspect(connection)).after(connection, 0, 5)
     assert row.model_name == "模型"
     postgres.drop_database("bare")
+
+
+def test_a_postgresql_whose_host_is_gone_is_noticed(postgres: Postgres) -> None:
+    dsn = postgres.create_database("gone")
+    for query, idle in (("", "5"), ("?keepalives_idle=60", "60")):
+        database = Database(parse_dsn(f"{dsn}{query}"))
+        with database.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            options = {o.keyword.decode(): o.val for o in driver.pgconn.info}
+        assert options["keepalives_idle"] == idle.encode()
+        assert options["tcp_user_timeout"] == b"11000"
+        database.close()
+    postgres.drop_database("gone")
 
 
 @pytest.mark.parametrize("gateway_url", ["mariadb", "postgres"], indirect=True)
