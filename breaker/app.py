@@ -2,10 +2,10 @@
 
 import hmac
 import logging
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
-from concurrent.futures import TimeoutError as NotYetError
+from concurrent.futures import wait
 
 from flask import Flask, Response, abort, request
 from pydantic import SecretStr
@@ -15,13 +15,26 @@ from breaker.metrics import Metrics
 from breaker.store import RecordError
 from breaker.trip import Trips, describe
 from breaker.webhook import Alert, Webhook, WebhookError, parse
+from breaker.worker import Worker
 from service.log import OncePerMinute
+from service.server import Known
 from service.web import Exposition, Page, create_app, read_body
 
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN = 7.0
 """Seconds; Alertmanager gives up after 10 (dispatch/dispatch.go), DESIGN allows 8."""
+
+THREADS = 32
+"""Requests that are answered at the same time."""
+
+PATIENT = 4
+"""Requests that wait for their turn until ANSWER_WITHIN: a database that says nothing must leave
+threads to all others, since a request that waits for a thread is not answered in time either."""
+
+IMPATIENT = 1.0
+"""Seconds that further requests wait, or the worker is at one thing, until they are told to come
+back; a trip is a matter of milliseconds."""
 
 BODY_LIMIT = 2**20
 """Bytes of a webhook; an alert of ours is about 2 kB."""
@@ -36,14 +49,15 @@ class Deliveries:
 
     Args:
         trips: handles one alert.
-        worker: one thread, in which alerts that may touch the gateway's database take turns.
+        worker: in which alerts that may touch the gateway's database take turns.
         metrics: told how long those took.
     """
 
-    def __init__(self, trips: Trips, worker: Executor, metrics: Metrics) -> None:
+    def __init__(self, trips: Trips, worker: Worker, metrics: Metrics) -> None:
         self._trips = trips
         self._worker = worker
         self._metrics = metrics
+        self._seats = threading.Semaphore(PATIENT)
 
     def handle(self, webhook: Webhook) -> list[str]:
         """Handle all alerts of a webhook.
@@ -74,21 +88,41 @@ class Deliveries:
 
     def _in_turn(self, alert: Alert, deadline: float) -> Decision:
         future = self._worker.submit(self._timed, alert)
+        seated = self._seats.acquire(blocking=False)
         try:
-            return future.result(max(0.0, deadline - time.monotonic()))
-        except NotYetError:
-            # What has begun goes on to its end; the next delivery finds its result.
-            future.cancel()
-            raise NotDoneError("not done in time; deliver it again") from None
+            begun = time.monotonic()
+            while (pause := self._patience(begun, deadline, seated=seated)) > 0:
+                if wait([future], pause).done:
+                    return future.result()
+        finally:
+            if seated:
+                self._seats.release()
+        # What has begun goes on to its end; the next delivery finds its result.
+        future.cancel()
+        raise NotDoneError("not done in time; deliver it again")
+
+    def _patience(self, begun: float, deadline: float, *, seated: bool) -> float:
+        """Give the seconds for which a request goes on waiting at least."""
+        now = time.monotonic()
+        if seated:
+            return deadline - now
+        waited = max(now - begun, self._worker.busy_for())
+        return min(IMPATIENT - waited, deadline - now)
 
     def _timed(self, alert: Alert) -> Decision:
         with self._metrics.duration.time():
             return self._trips.handle(alert)
 
 
+def bearer(token: SecretStr) -> Known:
+    """Give what tells whether an Authorization presents a token, in constant time."""
+    expected = f"Bearer {token.get_secret_value()}".encode()
+    return lambda authorization: hmac.compare_digest(authorization.encode(), expected)
+
+
 def create(
     deliveries: Deliveries,
-    token: SecretStr,
+    known: Known,
     metrics: Metrics,
     ready: Callable[[], list[str]],
     page: Callable[[], Page],
@@ -97,7 +131,7 @@ def create(
 
     Args:
         deliveries: handles webhooks.
-        token: what Alertmanager must present.
+        known: tells Alertmanager by its Authorization.
         metrics: the page /metrics.
         ready: gives the reasons why the breaker is not ready.
         page: gives what / shows.
@@ -111,13 +145,11 @@ def create(
             return None
 
     app = create_app(ready, page, {"/metrics": exposition})
-    expected = f"Bearer {token.get_secret_value()}".encode()
     strangers = OncePerMinute(log)
 
     @app.post("/alerts")
     def alerts() -> Response:
-        presented = request.headers.get("Authorization", "").encode()
-        if not hmac.compare_digest(presented, expected):
+        if not known(request.headers.get("Authorization", "")):
             strangers.warning("POST /alerts without BREAKER_TOKEN was refused", time.monotonic())
             answer = _answer(["the bearer token is missing or wrong"], 401)
             answer.headers["WWW-Authenticate"] = "Bearer"

@@ -10,13 +10,16 @@ from breaker.record import Record
 from breaker.settings import Language
 from newapi.database import Database, DatabaseError, Fault
 from newapi.log_requests import requests_of
-from newapi.schema import inspect
+from newapi.schema import Flavour, inspect
 from service.log import OncePerMinute
 
 log = logging.getLogger(__name__)
 
 FOLLOWED = 60
 """Seconds after a trip from which on no request should begin: the gateway's SYNC_FREQUENCY."""
+
+_FOLLOWED_BY_ONE_API = 600
+"""What SYNC_FREQUENCY is for One API unless set: until then requests are nothing to tell of."""
 
 _WATCHED = 30
 """Seconds for which requests are watched for after that."""
@@ -66,9 +69,11 @@ class Confirmation:
             try:
                 self._confirm(trip, trip.held_at, now)
             except DatabaseError as error:
-                if error.fault is Fault.MISSING:  # the account may not read the log table
-                    self._incidents.confirm(trip.id, f"not known: {error}", now)
                 self._troubles.warning(f"requests after a trip: {error}", now)
+                if error.fault is not Fault.MISSING:  # the others would fail too, and take as long
+                    return
+                # The account may not read the log table.
+                self._incidents.confirm(trip.id, f"not known: {error}", now)
 
     def _confirm(self, trip: Trip, held_at: int, now: int) -> None:
         with self._logs.connect() as connection:
@@ -80,6 +85,9 @@ class Confirmation:
             since=held_at - _BEFORE, begun_after=after,
         )  # fmt: skip
         if found.begun:
+            one_api = schema.flavour is Flavour.ONE_API
+            if now < held_at + _WATCHED + (_FOLLOWED_BY_ONE_API if one_api else FOLLOWED):
+                return
             self._record.tell(
                 still_serving(read_cause(trip), trip, found.begun, after - held_at, self._language),
                 now,

@@ -12,6 +12,8 @@ from newapi.switch import Kind, Switch, as_text
 from service.log import OncePerMinute
 
 log = logging.getLogger(__name__)
+_statements = logging.getLogger("breaker.statements")
+_statements.setLevel(logging.INFO)  # whatever LOG_LEVEL says: what may be written is to be known
 
 _AGAIN = 3600
 """Seconds after which the account's rights are tried again."""
@@ -94,13 +96,13 @@ class Health:
             self._say(
                 f"this account may do more than the breaker needs: {too_much}; deploy/grants has"
                 " the SQL for one that may not",
-                logging.WARNING,
+                level=logging.WARNING,
             )
         for kind, switch in self._switches.items():
             try:
                 with self._database.begin() as connection:
                     for statement in switch.statements(schema):
-                        self._say(f"may run: {as_text(statement, connection)}")
+                        self._say(f"may run: {as_text(statement, connection)}", _statements)
                     switch.rehearse(connection, schema)
             except DatabaseError as error:
                 lacking = grants(rights, {}, switch.writes)
@@ -127,8 +129,8 @@ class Health:
                 " breaker disables, and it will disable that again; better turn it off"
             )
 
-    def _say(self, line: str, level: int = logging.INFO) -> None:
+    def _say(self, line: str, logger: logging.Logger = log, *, level: int = logging.INFO) -> None:
         """Log a line unless it was logged since the start."""
         if line not in self._told:
             self._told.add(line)
-            log.log(level, "%s: %s", self._database.name, line)
+            logger.log(level, "%s: %s", self._database.name, line)

@@ -65,8 +65,6 @@ def compose(
     decision: Decision,
     name: str,
     language: Language,
-    *,
-    told: bool | None = None,
 ) -> Notice | None:
     """Put an outcome into words.
 
@@ -75,7 +73,6 @@ def compose(
         decision: what it came to.
         name: of the channel or API key, empty where it is not known.
         language: of the texts.
-        told: whether the gateway itself took what was written; None where it was not told.
 
     Returns:
         The notice; None where nobody needs to hear of it.
@@ -102,7 +99,7 @@ def compose(
             threshold=alert.annotation("threshold"),
             reason=reason,
             undo=texts.undo[kind].format(number=_number_of(alert)) if tripped or again else "",
-            follows=_follows(kind, texts, told=told) if tripped else "",
+            follows=texts.follows[kind] if tripped else "",
             until=_until(alert, texts) if tripped else "",
         ),
     )
@@ -137,6 +134,12 @@ def trial(language: Language) -> Notice:
         labels={"alertname": f"{PREFIX}Test", "severity": "info"},
         annotations={"summary": TEXTS[language].test},
     )
+
+
+def follows(kind: Kind, language: Language, *, told: bool) -> str:
+    """Say how soon the gateway follows that took the call to GATEWAY_URL, or did not."""
+    texts = TEXTS[language]
+    return texts.told if told else f"{texts.follows[kind]} {texts.not_told}"
 
 
 def explain(alert: Alert) -> str:
@@ -200,12 +203,6 @@ def _why(alert: Alert, decision: Decision, texts: Texts) -> str:
     if why and decision.detail and decision.result is not Result.SET_AGAIN:
         return f"{why} ({decision.detail})"
     return why or decision.detail
-
-
-def _follows(kind: Kind, texts: Texts, *, told: bool | None) -> str:
-    if told:
-        return texts.told
-    return texts.follows[kind] + (f" {texts.not_told}" if told is False else "")
 
 
 def _until(alert: Alert, texts: Texts) -> str:

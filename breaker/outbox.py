@@ -68,15 +68,22 @@ class Outbox:
         alertmanager: base URL.
         source: where people find more, the link of the alerts; None for none.
         clock: gives unix seconds.
+        waiting: gives the ids of the trips whose notice is not complete yet.
     """
 
     def __init__(
-        self, store: Store, alertmanager: str, source: str | None, clock: Callable[[], float]
+        self,
+        store: Store,
+        alertmanager: str,
+        source: str | None,
+        clock: Callable[[], float],
+        waiting: Callable[[], set[str]] = set,
     ) -> None:
         self._store = store
         self._url = f"{alertmanager.rstrip('/')}/api/v2/alerts"
         self._source = source
         self._clock = clock
+        self._incomplete = waiting
         self._troubles = OncePerMinute(log)
         self._session = requests.Session()
         # A proxy that the environment names is for the Internet, not for our neighbour.
@@ -89,6 +96,7 @@ class Outbox:
             RecordError: the record cannot be read or written.
         """
         now = int(self._clock())
+        incomplete = self._incomplete()  # before the look, since what is told changes the notice
         due = self._store.read(
             "SELECT n.id, n.labels, n.annotations, n.created_at, CASE WHEN n.ends_at IS NULL"
             " OR (t.heard_at > ? AND n.created_at > ?) THEN ? ELSE n.ends_at END AS ends_at"
@@ -100,6 +108,7 @@ class Outbox:
             TRIPPED, TripState.HELD, TripState.RELEASING,
             now - _STALE, now - _AGAIN, now,
         )  # fmt: skip
+        due = [row for row in due if _trip_of(row) not in incomplete]
         if not due or not self._sent([self._alert(row) for row in due], now):
             return
         with self._store.transaction() as connection:
@@ -144,6 +153,12 @@ class Outbox:
             said = " ".join(response.text[:200].split())
             self._troubles.warning(f"Alertmanager: status {response.status_code}: {said}", now)
         return response.ok
+
+
+def _trip_of(row: sqlite3.Row) -> str | None:
+    """Give the id of the trip whose notice this is."""
+    labels = json.loads(row["labels"])
+    return labels.get("trip_id") if labels["alertname"] == TRIPPED else None
 
 
 def _moment(seconds: int) -> str:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Self
 
 from breaker.fastpath import FastPath
+from breaker.notice import follows
 from breaker.record import Record
 from breaker.release import Releases
 from breaker.settings import GatewaySettings
 from breaker.store import RecordError, Store
 from breaker.switchboard import Switchboard
+from breaker.teller import Teller
 from newapi.database import Database
 from newapi.switch import Kind, Switch
 from service.settings import SettingError
@@ -43,11 +45,13 @@ class Parts:
         self.record = Record(self.store)
         timeout = min(settings.db_statement_timeout, STATEMENT_TIMEOUT)
         self.database = Database(settings.database, statement_timeout=timeout, writable=True)
-        self._fast_path: FastPath | None = None
+        self._language = settings.monitor_lang
+        self.teller = Teller(self._told)
+        fast_path: FastPath | None = None
         if settings.gateway_url and settings.gateway_token and settings.gateway_user_id:
             url, token = str(settings.gateway_url), settings.gateway_token
-            self._fast_path = FastPath(url, token, settings.gateway_user_id)
-        self.board = Switchboard(self.database, switches, self._fast_path)
+            fast_path = FastPath(url, token, settings.gateway_user_id)
+        self.board = Switchboard(self.database, switches, fast_path, self.teller)
         self.releases = Releases(
             self.board,
             self.record,
@@ -63,7 +67,11 @@ class Parts:
 
     def close(self) -> None:
         """Close what is open."""
-        if self._fast_path is not None:
-            self._fast_path.close()
+        self.teller.close()
         self.database.close()
         self.store.close()
+
+    def _told(self, trip_id: str, taken: bool) -> None:
+        """Have the notice of a trip say how soon the gateway follows."""
+        text = follows(Kind.CHANNEL, self._language, told=taken)
+        self.record.annotate(trip_id, "follows", text)

@@ -4,12 +4,12 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from flask import Flask
 
-from breaker.app import Deliveries, create
+from breaker.app import THREADS, Deliveries, bearer, create
 from breaker.confirm import Confirmation
+from breaker.decision import TripState
 from breaker.guards import Guards, Protected
 from breaker.health import Health
 from breaker.keeper import Keeper
@@ -20,6 +20,7 @@ from breaker.parts import Parts
 from breaker.settings import BreakerSettings
 from breaker.switchboard import default_switches
 from breaker.trip import Trips
+from breaker.worker import Worker
 from newapi.database import Database, DatabaseError
 from newapi.switch import Kind, Switch
 from service.jobs import Jobs
@@ -32,6 +33,8 @@ HOLD_EVERY = 3
 CONFIRM_EVERY = 5
 POST_EVERY = 1
 FORGET_EVERY = 3600
+STOP_WITHIN = 8
+"""Seconds for the background jobs that run, of the 10 that Docker gives."""
 _DAY = 24 * 3600
 
 
@@ -62,6 +65,7 @@ class Breaker:
         self._parts = parts = Parts(settings, switches, clock)
         self.store, self.record = parts.store, parts.record
         self.database, self.board = parts.database, parts.board
+        self.teller = parts.teller
         self.mode = ModeSwitch(settings.breaker_mode, settings.breaker_state / "mode")
         language = settings.monitor_lang
         self.health = Health(
@@ -93,8 +97,11 @@ class Breaker:
         self.outbox: Outbox | None = None
         if settings.alertmanager_url is not None:
             source = str(settings.grafana_url) if settings.grafana_url is not None else None
-            self.outbox = Outbox(self.store, str(settings.alertmanager_url), source, clock)
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trips")
+            self.outbox = Outbox(
+                self.store, str(settings.alertmanager_url), source, clock, self.teller.waiting
+            )
+        self._known = bearer(settings.breaker_token)
+        self._worker = Worker()
         self._metrics = Metrics(
             self.record, self.mode, self.outbox.waiting if self.outbox is not None else None
         )
@@ -106,10 +113,9 @@ class Breaker:
             failing: names the background jobs that fail, for readiness.
         """
         deliveries = Deliveries(self.trips, self._worker, self._metrics)
-        token = self._settings.breaker_token
         return create(
             deliveries,
-            token,
+            self._known,
             self._metrics,
             lambda: [*self.health.reasons(), *failing()],
             self._page,
@@ -121,23 +127,35 @@ class Breaker:
         Raises:
             SettingError: the address cannot be listened on.
         """
-        jobs = Jobs()
-        if self.outbox is not None:
-            jobs.every(POST_EVERY, self.outbox.post)
-        jobs.every(CHECK_EVERY, self.health.check)
-        jobs.every(HOLD_EVERY, self.hold)
-        jobs.every(CONFIRM_EVERY, self.confirmation.look)
-        jobs.every(FORGET_EVERY, self.forget)
+        jobs = self.jobs()
         try:
             serve(
-                self.app(jobs.reasons),
+                self.app(lambda: [reason for one in jobs for reason in one.reasons()]),
                 self._settings.breaker_listen,
-                threads=8,
+                threads=THREADS,
+                known=self._known,
                 started=lambda url: self._begin(jobs, url),
             )
         finally:
-            jobs.stop()
+            deadline = time.monotonic() + STOP_WITHIN
+            for one in jobs:
+                one.stop(max(0.0, deadline - time.monotonic()))
             self.close()
+
+    def jobs(self) -> list[Jobs]:
+        """Make the background jobs, not yet running.
+
+        Each in a thread of its own: notices wait for no database, and what is held does not wait
+        for the database of the log table.
+        """
+        notices, holding, confirming = Jobs(), Jobs(), Jobs()
+        if self.outbox is not None:
+            notices.every(POST_EVERY, self.outbox.post)
+        holding.every(CHECK_EVERY, self.health.check)
+        holding.every(HOLD_EVERY, self.hold)
+        holding.every(FORGET_EVERY, self.forget)
+        confirming.every(CONFIRM_EVERY, self.confirmation.look)
+        return [notices, holding, confirming]
 
     def hold(self) -> None:
         """Look at everything that is held.
@@ -146,14 +164,16 @@ class Breaker:
             RecordError: the record cannot be read or written.
         """
         self.keeper.look_at_all(self._worker)
-        self._settle()
-
-    def _settle(self) -> None:
         for trip in self.record.incidents.writing():
             try:
-                self._worker.submit(self.trips.settle, trip).result()
+                self._worker.submit(self._settle, trip.id).result()
             except DatabaseError:  # /-/ready says it, and the next delivery does
                 return
+
+    def _settle(self, trip_id: str) -> None:
+        trip = self.record.incidents.get(trip_id)
+        if trip is not None and trip.state is TripState.WRITING:  # still, now that it is its turn
+            self.trips.settle(trip)
 
     def forget(self) -> None:
         """Delete what is older than the history.
@@ -173,9 +193,10 @@ class Breaker:
             self._logs.close()
         self._parts.close()
 
-    def _begin(self, jobs: Jobs, url: str) -> None:
+    def _begin(self, jobs: list[Jobs], url: str) -> None:
         log.info("serving %s, mode %s, guarding %s", url, self.mode(), self.database.name)
-        jobs.start()
+        for one in jobs:
+            one.start()
 
     def _page(self) -> Page:
         settings = self._settings

@@ -29,10 +29,17 @@ def _readable(dsn: SecretStr | None) -> SecretStr | None:
     return dsn
 
 
-def _presentable(token: SecretStr) -> SecretStr:
-    text = token.get_secret_value()
-    if len(text) < 16 or not text.isascii() or not text.isprintable() or " " in text:
+def _sendable(token: SecretStr | None) -> SecretStr | None:
+    """Take what fits into the header of a request."""
+    text = token.get_secret_value() if token is not None else ""
+    if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("not a token")
+    return token
+
+
+def _long(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < 16:
+        raise ValueError("too short")
     return token
 
 
@@ -57,6 +64,8 @@ def _names(text: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Age = Annotated[int, BeforeValidator(_age)]
+Token = Annotated[SecretStr | None, AfterValidator(_sendable)]
+LongToken = Annotated[SecretStr, AfterValidator(_long), AfterValidator(_sendable)]
 Dsn = Annotated[SecretStr | None, AfterValidator(_readable)]
 
 
@@ -81,8 +90,10 @@ class GatewaySettings(RecordSettings):
     gateway_url: HttpUrl | None = Field(
         None, description="the URL of New API, as http://localhost:3000"
     )
-    gateway_token: SecretStr | None = Field(
-        None, description="the access token of an administrator of New API"
+    gateway_token: Token = Field(
+        None,
+        description="the access token of an administrator of New API, printable ASCII characters"
+        " without blanks",
     )
     gateway_user_id: int | None = Field(
         None, ge=1, description="the id of the user whose token GATEWAY_TOKEN is"
@@ -134,7 +145,7 @@ class BreakerSettings(GatewaySettings, AlertmanagerSettings):
     breaker_listen: Listen = Field(
         Address("127.0.0.1", 9848), description="host:port, as 127.0.0.1:9848"
     )
-    breaker_token: Annotated[SecretStr, AfterValidator(_presentable)] = Field(
+    breaker_token: LongToken = Field(
         description="at least 16 printable ASCII characters without blanks; Alertmanager"
         " presents them"
     )

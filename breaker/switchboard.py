@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 from breaker.decision import Target
 from breaker.fastpath import FastPath, FastPathError
+from breaker.teller import Teller
 from newapi.database import Database, DatabaseError, Fault
 from newapi.options import read_options
 from newapi.schema import Schema, inspect
@@ -27,14 +29,20 @@ class Switchboard:
         database: the gateway's, opened writable.
         switches: one for each kind.
         fast_path: tells the gateway what was written; None where it is not to be told.
+        teller: has it do so in the background.
     """
 
     def __init__(
-        self, database: Database, switches: Mapping[Kind, Switch], fast_path: FastPath | None
+        self,
+        database: Database,
+        switches: Mapping[Kind, Switch],
+        fast_path: FastPath | None,
+        teller: Teller,
     ) -> None:
         self.database = database
         self._switches = switches
         self._fast_path = fast_path
+        self._teller = teller
 
     def schema(self) -> Schema:
         """Look up the columns that this account sees."""
@@ -70,20 +78,33 @@ class Switchboard:
             self.tell(target, ENABLED)
         return outcome
 
-    def tell(self, target: Target, status: int = DISABLED_BY_HAND) -> bool | None:
-        """Tell the gateway what was written to its database.
+    def tell(
+        self, target: Target, status: int = DISABLED_BY_HAND, *, trip_id: str | None = None
+    ) -> None:
+        """Have the gateway told, soon, what was written to its database.
 
-        Returns:
-            Whether it took it; None where it is not to be told: no GATEWAY_URL, an API key, or
-            One API, whose API does not touch what it keeps in memory (model/channel.go
-            UpdateChannelStatusById).
+        Not where there is no GATEWAY_URL, or for an API key, or One API, whose API does not touch
+        what it keeps in memory (model/channel.go UpdateChannelStatusById).
+
+        Args:
+            target: what was written.
+            status: what its status was made.
+            trip_id: of the trip whose notice shall say whether the gateway took it.
         """
-        if self._fast_path is None or target.kind is not Kind.CHANNEL:
-            return None
+        if self._fast_path is not None and target.kind is Kind.CHANNEL:
+            call = partial(self._call, self._fast_path, target, status)
+            self._teller.add(call, trip_id)
+
+    def _call(self, fast_path: FastPath, target: Target, status: int) -> bool | None:
+        """Tell the gateway; gives whether it took it, None where it is not to be told."""
         try:
-            if not self.schema().has("channels", "other_info"):  # One API, or an old New API
+            schema = self.schema()
+            if not schema.has("channels", "other_info"):  # One API, or an old New API
                 return None
-            self._fast_path.tell(target.number, status)
+            state = self._switches[target.kind].read(self.database, schema, target.number)
+            if state is None or state.status != status:
+                return None  # the call writes too: what somebody changed since is not to be undone
+            fast_path.tell(target.number, status)
         except (FastPathError, DatabaseError) as error:
             log.warning("GATEWAY_URL: channel %d: %s", target.number, error)
             return False

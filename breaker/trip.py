@@ -234,12 +234,10 @@ class Trips:
         ended_at: int | None = None,
     ) -> Decision:
         """Finish with the state that a trip has now."""
-        told = None
         columns: dict[str, object] = seen_columns(state) if state is not None else {}
         match step:
             case Step.KEEP:
                 decision, wanted = Decision(Result.TRIPPED, trip_id=trip.id), TripState.HELD
-                told = self._board.tell(trip.target)
                 columns["held_at"] = now
             case Step.SAY:
                 decision, wanted = Decision(Result.WOULD_TRIP, trip_id=trip.id), TripState.WOULD
@@ -254,7 +252,10 @@ class Trips:
         name = state.name if state is not None else alert.name
         why = ": ".join(filter(None, (decision.reason, decision.detail)))
         change = Change(trip.id, wanted, why, columns) if wanted is not trip.state else None
-        return self._finish(alert, decision, change, name, now, told=told, ended_at=ended_at)
+        decision = self._finish(alert, decision, change, name, now, ended_at=ended_at)
+        if step is Step.KEEP and self._mode() is Mode.ENFORCE:
+            self._board.tell(trip.target, trip_id=trip.id)
+        return decision
 
     def _finish(
         self,
@@ -264,11 +265,10 @@ class Trips:
         name: str,
         now: int,
         *,
-        told: bool | None = None,
         ended_at: int | None = None,
     ) -> Decision:
         """Record a decision, with the step of its trip and the notice of it."""
-        notice = compose(alert, decision, name, self._language, told=told)
+        notice = compose(alert, decision, name, self._language)
         new = self._record.add(
             alert, decision, now, change=change, notice=notice, ended_at=ended_at
         )

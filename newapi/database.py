@@ -144,6 +144,8 @@ def _message(error: BaseException | None) -> str:
         return "unknown error"
     parts = error.args
     text = str(parts[1]) if len(parts) > 1 and isinstance(parts[0], int) else str(error)
+    # PostgreSQL adds details, as the row that a constraint refused: it holds a channel's key.
+    text = getattr(getattr(error, "diag", None), "message_primary", None) or text
     line = " ".join(text.split()) or type(error).__name__
     return line + _ELSEWHERE if any(words in line for words in _UNKNOWN_HOST) else line
 

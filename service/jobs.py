@@ -60,11 +60,11 @@ class Jobs:
             reasons.append(f"{running[0]}: has been running for {seconds:.0f} s")
         return reasons
 
-    def stop(self) -> None:
-        """End after the job that is running now; waits for it at most 10 seconds."""
+    def stop(self, seconds: float = 10) -> None:
+        """End after the job that is running now; waits for it at most so long."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(10)
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         while not self._stop.is_set():

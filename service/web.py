@@ -10,9 +10,9 @@ from functools import partial
 from types import FrameType
 
 from flask import Flask, Response, abort, render_template, request
-from waitress.server import create_server
 from werkzeug.exceptions import HTTPException
 
+from service.server import Known, make_server, nobody
 from service.settings import Address, SettingError
 
 log = logging.getLogger(__name__)
@@ -83,24 +83,28 @@ def read_body(limit: int) -> bytes:
     return bytes(body)
 
 
-def serve(app: Flask, address: Address, *, threads: int, started: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `started` is told the URL once connections are accepted.
+def serve(
+    app: Flask,
+    address: Address,
+    *,
+    threads: int,
+    started: Callable[[str], None],
+    known: Known = nobody,
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        app: answers.
+        address: where.
+        threads: requests that are answered at the same time.
+        started: is told the URL once connections are accepted.
+        known: whose large bodies are read.
 
     Raises:
         SettingError: the address cannot be listened on.
     """
     try:
-        server = create_server(
-            app,
-            host=address.host,
-            port=address.port,
-            threads=threads,
-            ident="",
-            channel_timeout=30,
-            connection_limit=200,
-            max_request_body_size=8 * 2**20,
-            clear_untrusted_proxy_headers=True,
-        )
+        server = make_server(app, address.host, address.port, threads=threads, known=known)
     except OSError as error:
         raise SettingError(f"cannot listen on {address}: {error.strerror or error}") from None
     except ValueError:  # what waitress makes of a name that it cannot look up

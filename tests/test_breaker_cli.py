@@ -71,6 +71,12 @@ def run(*arguments: str | Path, **environment: str) -> Result:
         ("BREAKER_MAX_ALERT_AGE", "soon", "BREAKER_MAX_ALERT_AGE=soon: expected a duration from"),
         ("BREAKER_MAX_ALERT_AGE", "2d", "BREAKER_MAX_ALERT_AGE=2d: expected a duration from 10s"),
         ("GATEWAY_URL", "http://x", "GATEWAY_TOKEN is not set: expected the access token of an"),
+        (
+            "GATEWAY_TOKEN",
+            "\u201csecret\u201d",
+            "GATEWAY_TOKEN has a wrong value (not shown): expec",
+        ),
+        ("GATEWAY_TOKEN", "secret\nline", "GATEWAY_TOKEN has a wrong value (not shown): expected"),
         ("LOG_SQL_DSN", "clickhouse://u:secret@x/y", "LOG_SQL_DSN has a wrong value (not shown): "),
         ("MONITOR_LANG", "fr", "MONITOR_LANG=fr: expected en or zh"),
         ("BREAKER_STATE", "/proc/nowhere", "BREAKER_STATE: /proc/nowhere/record.sqlite: "),

@@ -1,18 +1,23 @@
 """After a trip: what the log table says, as an annotation, in the history, or as an alert."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
+from breaker.confirm import Confirmation
 from breaker.history import as_text
-from newapi.database import Database
+from newapi.database import Database, DatabaseError, Fault
+from newapi.dsn import parse_dsn
 from newapi.rows import TEST_NAME
 from newapi.schema import Flavour
 from tests.breaker import NOW, SQLITE, Make, benches
 from tests.gateway import put, run
 from tests.test_breaker_guards import KEY
-from tests.test_breaker_webhook import raw_alert
+from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
 from tests.test_switch import add_channel, add_key, enable, make_gateway, schema_of
 
 make = pytest.fixture(benches)
@@ -64,6 +69,7 @@ def test_a_quiet_channel_is_confirmed(gateway: Database, gateway_url: str, make:
     assert "  confirmed: last request at 2027-01-15T08:01:20Z" in as_text(found, events)
 
 
+@pytest.mark.parametrize("flavour", [Flavour.NEW_API], indirect=True)
 def test_requests_that_go_on_are_an_alert_of_its_own(
     gateway: Database, gateway_url: str, make: Make
 ) -> None:
@@ -83,6 +89,83 @@ def test_requests_that_go_on_are_an_alert_of_its_own(
     bench.breaker.confirmation.look()
     assert bench.annotations()[0]["last_request"] == "last request at 2027-01-15T08:03:20Z"
     assert bench.notices() == ["Tripped", "StillServing"]
+
+
+@SQLITE
+@pytest.mark.parametrize("flavour", [Flavour.ONE_API], indirect=True)
+def test_one_api_has_ten_minutes_to_follow(gateway: Database, gateway_url: str, make: Make) -> None:
+    requests(gateway, *range(62, 700, 5))
+    bench = make(gateway_url)
+    bench.post(raw_alert())
+    for seconds in range(90, 630, 60):
+        bench.clock.now = NOW + seconds
+        bench.breaker.confirmation.look()
+    assert bench.notices() == ["Tripped"]
+    bench.clock.now = NOW + 630
+    bench.breaker.confirmation.look()
+    assert bench.notices() == ["Tripped", "StillServing"]
+
+
+@SQLITE
+@pytest.mark.parametrize("flavour", [Flavour.NEW_API], indirect=True)
+def test_a_log_database_that_says_nothing_is_asked_once_a_look(
+    gateway: Database, gateway_url: str, make: Make
+) -> None:
+    add_channel(gateway, 8)
+    bench = make(gateway_url)
+    bench.post(raw_alert(), raw_alert(TRIP_LABELS | {"channel_id": "8", "target": "8"}))
+    asked: list[int] = []
+
+    class Silent(Database):
+        @contextmanager
+        def connect(self) -> Iterator[Connection]:
+            asked.append(1)
+            if asked:
+                raise DatabaseError(Fault.TIMEOUT, "nothing was said")
+            with super().connect() as connection:
+                yield connection
+
+    logs = Silent(parse_dsn(gateway_url))
+    Confirmation(logs, bench.breaker.record, language="en", clock=lambda: NOW + 90).look()
+    logs.close()
+    assert len(asked) == 1
+
+
+@SQLITE
+@pytest.mark.parametrize("flavour", [Flavour.NEW_API], indirect=True)
+@pytest.mark.usefixtures("gateway")
+def test_notices_wait_for_no_database(
+    gateway_url: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does what is held wait for the database of the log table."""
+    go, silent = threading.Event(), threading.Event()
+    posted, held = threading.Semaphore(0), threading.Semaphore(0)
+
+    def hold() -> None:
+        held.release()
+        if silent.is_set():
+            go.wait(60)
+
+    bench = make(gateway_url, alertmanager_url="http://127.0.0.1:9")
+    breaker = bench.breaker
+    assert breaker.outbox is not None
+    monkeypatch.setattr(breaker.confirmation, "look", lambda: go.wait(60))
+    monkeypatch.setattr(breaker, "hold", hold)
+    monkeypatch.setattr(breaker.outbox, "post", posted.release)
+    jobs = breaker.jobs()
+    for one in jobs:
+        one.start()
+    try:
+        for _ in range(2):
+            assert held.acquire(timeout=20)
+        silent.set()
+        assert held.acquire(timeout=20)
+        for _ in range(2):
+            assert posted.acquire(timeout=20)
+    finally:
+        go.set()
+        for one in jobs:
+            one.stop()
 
 
 @SQLITE

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,6 +181,30 @@ def test_a_notice_that_never_arrives_is_given_up_after_a_day(store: Store) -> No
     with_nobody.post()
     with_nobody.close()
     assert [row["posted_at"] for row in store.read("SELECT posted_at FROM notices")] == [None]
+
+
+def test_the_notice_of_a_trip_waits_for_what_the_gateway_says(store: Store) -> None:
+    record = Record(store)
+    refused = Decision(Result.REFUSED, Reason.PROTECTED, trip_id="0a1b2c3d")
+    for number, decision in enumerate((TRIPPED, refused)):
+        notice = compose(make_alert(), decision, "", "en")
+        record.add(make_alert(), decision, 1_800_000_000 + number, notice=notice)
+    waiting = {"0a1b2c3d"}
+    posted: list[list[str]] = []
+
+    class Watched(Outbox):
+        def _sent(self, alerts: list[dict[str, Any]], now: int) -> bool:
+            posted.append([alert["annotations"].get("follows", "") for alert in alerts])
+            return now > 0
+
+    url = "http://alertmanager:9093/"
+    outbox = Watched(store, url, None, Clock(1_800_000_010), lambda: waiting)
+    outbox.post()
+    record.annotate("0a1b2c3d", "follows", "at once")
+    waiting.clear()
+    outbox.post()
+    outbox.close()
+    assert posted == [[""], ["at once"]]
 
 
 def test_alertmanager_gets_it_after_it_was_down(

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -123,7 +124,7 @@ def test_an_empty_log_table_has_no_newest_row(sqlite_gateway: Database) -> None:
     with sqlite_gateway.connect() as connection:
         table = LogTable(inspect(connection))
         assert table.newest(connection) == (0, 0)
-        assert table.first_since(connection, 0) is None
+        assert table.first_between(connection, 0, 2**40) is None
         assert table.after(connection, 0, 5) == []
 
 
@@ -209,6 +210,32 @@ def test_a_server_that_says_nothing_more_is_given_up(
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
     database.close()
     server.drop_database("silent")
+
+
+def test_a_postgresql_whose_host_is_gone_is_noticed(postgres: Postgres) -> None:
+    dsn = postgres.create_database("gone")
+    for query, idle in (("", "5"), ("?keepalives_idle=60", "60")):
+        database = Database(parse_dsn(f"{dsn}{query}"))
+        with database.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            options = {o.keyword.decode(): o.val for o in driver.pgconn.info}
+        assert options["keepalives_idle"] == idle.encode()
+        assert options["tcp_user_timeout"] == b"11000"
+        database.close()
+    postgres.drop_database("gone")
+
+
+@pytest.mark.parametrize("gateway_url", ["mariadb", "postgres"], indirect=True)
+def test_an_error_tells_nothing_of_the_row(gateway: Database, gateway_url: str) -> None:
+    """PostgreSQL adds the row that a constraint refused, with the channel's key in it."""
+    row = {"id": 7, "key": "sk-of-the-channel", "name": "n", "status": 1}
+    put(gateway, "channels", row | {"group": "default", "models": "m"})
+    run(gateway, "ALTER TABLE channels ADD CONSTRAINT odd CHECK (status <> 2)")
+    writer = Database(parse_dsn(gateway_url), writable=True)
+    with pytest.raises(DatabaseError, match="odd") as caught, writer.begin() as connection:
+        connection.execute(text("UPDATE channels SET status = 2 WHERE id = 7"))
+    writer.close()
+    assert "sk-of-the-channel" not in str(caught.value)
 
 
 @pytest.mark.parametrize("form", ["root:geheim@tcp({}:9)/db", "postgres://root:geheim@{}:9/db"])

@@ -11,7 +11,6 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar
 
@@ -145,18 +144,19 @@ class Server(ABC):
             self._process.kill()
             self._process.wait()
 
-    @contextmanager
+    @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let it do nothing for the block, as if its disk hung; its kernel answers for it."""
+        """Have it do nothing for a while; whoever connects, or had connected, waits."""
         server = psutil.Process(self.pid)
-        stopped = [server, *server.children(recursive=True)]
-        for process in stopped:
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
             process.suspend()
         try:
             yield
         finally:
-            for process in stopped:
-                process.resume()
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def close(self) -> None:
         """Stop it and remove its folder."""
