@@ -67,6 +67,7 @@ def compose(
     language: Language,
     *,
     told: bool | None = None,
+    news: bool = False,
 ) -> Notice | None:
     """Put an outcome into words.
 
@@ -76,12 +77,13 @@ def compose(
         name: of the channel or API key, empty where it is not known.
         language: of the texts.
         told: whether the gateway itself took what was written; None where it was not told.
+        news: whether nobody was told yet of what otherwise needs no notice.
 
     Returns:
         The notice; None where nobody needs to hear of it.
     """
     result, reason = decision.result, decision.reason
-    if result not in _ALERTNAMES or reason in _SILENT:
+    if result not in _ALERTNAMES or (reason in _SILENT and not news):
         return None
     texts = TEXTS[language]
     summary = texts.outcomes[result].format(

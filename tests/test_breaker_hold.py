@@ -68,14 +68,11 @@ def auto_disabled(database: Database) -> None:
     note(database, 3, "status_code=401", NOW + 30)
 
 
-def old_form(database: Database) -> None:
-    """An edit form that was opened before the trip, New API until v1.0.0-rc.15."""
-    note(database, 1, "manual operation", NOW - 86400)
-    run(database, "UPDATE channels SET priority = 5 WHERE id = 7")
-
-
 def old_form_of_a_fresh_channel(database: Database) -> None:
-    """The same where other_info was empty, which the form does not write then."""
+    """An edit form that was opened before the trip, New API until v1.0.0-rc.15.
+
+    other_info was empty, which the form does not write then.
+    """
     enable(database, 7)
     run(database, "UPDATE channels SET models = 'gpt-4o' WHERE id = 7")
 
@@ -96,7 +93,6 @@ def old_info(database: Database) -> None:
     [
         (enabled_by_test, "gateway_test", "the gateway enabled it after a test"),
         (auto_disabled, "gateway_disabled", ""),
-        (old_form, "edit_form", "an edit form that was opened before had enabled it"),
         (old_form_of_a_fresh_channel, "edit_form", "an edit form that was opened before"),
         (abilities_rebuilt, "abilities", ""),
         (old_info, "reason", ""),
