@@ -83,8 +83,8 @@ def test_alertmanager_has_each_outcome(gateway_url: str, make: Make) -> None:
         "StillServing": (
             "7",
             (
-                "Channel channel-7 (#7) is disabled, and still 14 requests began later than 60 s after"
-                " that. Does the gateway use another database, or a longer SYNC_FREQUENCY?"
+                "Channel channel-7 (#7) is disabled, and still 14 requests began later than 60 s"
+                " after that. Does the gateway use another database, or a longer SYNC_FREQUENCY?"
             ),
         ),
         "SetAgain": (
@@ -97,9 +97,9 @@ def test_alertmanager_has_each_outcome(gateway_url: str, make: Make) -> None:
         "Released": (
             "7",
             (
-                "Channel channel-7 (#7), disabled by rule budget, was released: somebody enabled it in"
-                " the gateway, which counts until the alert has ended, or for as long as the rule says"
-                " (status 1)."
+                "Channel channel-7 (#7), disabled by rule budget, was released: somebody enabled it"
+                " in the gateway, which counts until the alert has ended, or for as long as the rule"
+                " says (status 1)."
             ),
         ),
         "Refused": (
@@ -112,8 +112,8 @@ def test_alertmanager_has_each_outcome(gateway_url: str, make: Make) -> None:
         "WouldTrip": (
             "9",
             (
-                f"Channel channel-9 (#9) would have been disabled by rule budget{measure}. This is a"
-                " dry run: nothing was done."
+                f"Channel channel-9 (#9) would have been disabled by rule budget{measure}. This is"
+                " a dry run: nothing was done."
             ),
         ),
     }
