@@ -155,7 +155,6 @@ def make_off(database: Database) -> None:
         (2, written_reason("elsewhere", "x"), "other_trip"),
     ],
 )
-@SQLITE
 def test_what_is_off_already_is_recorded_and_not_held(
     gateway_url: str, make: Make, status: int, reason: str, expected: str
 ) -> None:
@@ -183,7 +182,6 @@ def test_what_is_off_already_is_recorded_and_not_held(
     database.close()
 
 
-@SQLITE
 def test_a_channel_that_is_gone(gateway: Database, gateway_url: str, make: Make) -> None:
     bench = make(gateway_url)
     labels = TRIP_LABELS | {"channel_id": "99", "target": "99"}
@@ -192,7 +190,6 @@ def test_a_channel_that_is_gone(gateway: Database, gateway_url: str, make: Make)
     assert tables(gateway, 7) == (1, None, ON)
 
 
-@SQLITE
 def test_a_person_wins_until_the_alert_has_ended(
     gateway: Database, gateway_url: str, make: Make
 ) -> None:
@@ -247,7 +244,6 @@ def test_what_one_table_still_serves_is_no_trip(
     assert (bench.trips(), bench.notices()) == (["held"], ["Failed", "Tripped"])
 
 
-@SQLITE
 def test_dry_run_writes_nothing(gateway: Database, gateway_url: str, make: Make) -> None:
     bench = make(gateway_url, breaker_mode=Mode.DRY_RUN)
     for _ in range(5):
