@@ -12,8 +12,9 @@ from pydantic import SecretStr
 
 from breaker.decision import Decision, Result
 from breaker.metrics import Metrics
+from breaker.outcome import describe
 from breaker.store import RecordError
-from breaker.trip import Trips, describe
+from breaker.trip import Trips
 from breaker.webhook import Alert, Webhook, WebhookError, parse
 from breaker.worker import Worker
 from service.log import OncePerMinute

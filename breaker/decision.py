@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from breaker.mode import Mode
 from breaker.webhook import Alert
-from newapi.switch import BREAKER_MARK, ENABLED, RELEASE_MARK, Kind, State
+from newapi.switch import BREAKER_MARK, DISABLED_BY_HAND, ENABLED, RELEASE_MARK, Kind, State
 
 ACTIONS = {"disable_channel": Kind.CHANNEL, "disable_api_key": Kind.API_KEY}
 """What an alert's label `action` asks to be disabled; its label names the one."""
@@ -22,6 +22,10 @@ edited its rule, so that it came back under other labels."""
 FORGOTTEN = 3600
 """Seconds without a delivery after which an alert has ended, since one that fires is delivered
 each minute: its end was lost."""
+
+IN_DOUBT = 300
+"""Seconds after a write was begun for which it counts as done where the target is found disabled
+and the gateway keeps no reason; later, in doubt, somebody else did it."""
 
 
 class Target(NamedTuple):
@@ -62,6 +66,8 @@ class Release(StrEnum):
     """Somebody ran `newapi-breaker release`."""
     TIMER = "timer"
     """release_after has passed."""
+    OTHER_RULE = "other_rule"
+    """release_after has passed, and another rule that fires holds it from then on."""
     TAKEN_OVER = "taken_over"
     """It is off, and no longer by us."""
     LAST_CHANNEL = "last_channel"
@@ -93,6 +99,15 @@ class Trip:
     """How often release_after is doubled."""
     released_at: int | None = None
     released_by: Release | None = None
+    created_at: int = 0
+    """State.created_at; 0 where it was not seen."""
+    reason_time: int | None = None
+    """The newest time that the gateway itself had given a reason before the write; None where
+    none is known. By the gateway's clock."""
+    marked: str = ""
+    """The id of the trip that this one took over, whose mark the gateway keeps still."""
+    served: bool = False
+    """It was last seen in service, and left so: it is not by this trip that it is off next."""
     edited: str = ""
     """State.edited when it was last seen off."""
     tested_at: int = 0
@@ -109,7 +124,7 @@ class Trip:
     @property
     def mark(self) -> str:
         """What the reason begins with that the gateway keeps of this trip."""
-        return written_reason(self.id, "")
+        return written_reason(self.marked or self.id, "")
 
 
 class Result(StrEnum):
@@ -226,13 +241,16 @@ def overridden(trip: Trip, override_for: int | None, now: float) -> bool:
     return not trip.over(now)
 
 
-def judge(state: State | None, trip: Trip, mode: Mode, *, covered: bool) -> tuple[Step, str]:
+def judge(
+    state: State | None, trip: Trip, mode: Mode, now: float, *, covered: bool
+) -> tuple[Step, str]:
     """Judge a channel or API key that an alert asks to disable.
 
     Args:
         state: as found; None where there is none.
-        trip: the one that is to be done, or was begun or held before.
+        trip: the one that is to be done, or was begun before.
         mode: what the breaker may do now.
+        now: unix seconds.
         covered: whether another trip of this breaker holds it.
 
     Returns:
@@ -244,7 +262,7 @@ def judge(state: State | None, trip: Trip, mode: Mode, *, covered: bool) -> tupl
         return Step.COVERED, ""
     if state.status == ENABLED:
         return (Step.WRITE if mode is Mode.ENFORCE else Step.SAY), ""
-    if _done_by(trip, state):
+    if _done_by(trip, state, now):
         return (Step.KEEP if state.off else Step.UNDONE), ""
     return (Step.COVERED, "") if state.by_breaker else (Step.LEAVE, Reason.ALREADY_DISABLED)
 
@@ -259,9 +277,10 @@ def released_reason(trip_id: str, by: Release) -> str:
     return f"{RELEASE_MARK} {trip_id}: by {by}"
 
 
-def _done_by(trip: Trip, state: State) -> bool:
-    if state.reason is None:
-        # One API, and both gateways for API keys, keep no reason. What we had begun to disable and
-        # find disabled was ours: it was seen enabled just before the write was recorded as begun.
-        return trip.state in {TripState.WRITING, TripState.HELD}
-    return state.reason.startswith(trip.mark)
+def _done_by(trip: Trip, state: State, now: float) -> bool:
+    if state.reason is not None:
+        return state.reason.startswith(trip.mark)
+    # One API, and both gateways for API keys, keep no reason. What we began to disable a moment ago
+    # and find disabled is ours: it was enabled just before the write was recorded as begun.
+    begun = trip.state is TripState.WRITING and now - trip.changed_at < IN_DOUBT
+    return begun and state.status == DISABLED_BY_HAND

@@ -65,9 +65,7 @@ class Guards:
             if detail := self._too_old(alert, now):
                 return Reason.STALE, detail
             if sole:
-                group, model = sole[0]
-                more = f" + {len(sole) - 1}" if len(sole) > 1 else ""
-                return Reason.LAST_CHANNEL, f"{group} / {model}{more}"
+                return Reason.LAST_CHANNEL, last_of(sole)
         if trips >= self.trips_per_hour:
             return Reason.TOO_MANY_TRIPS, f"BREAKER_MAX_TRIPS_PER_HOUR={self.trips_per_hour}"
         return None
@@ -91,6 +89,12 @@ class Guards:
             return "evaluated_at ?"
         age = now - alert.evaluated_at
         return f"{age:.0f} s > {self.alert_age:.0f} s" if abs(age) > self.alert_age else ""
+
+
+def last_of(sole: Sequence[tuple[str, str]]) -> str:
+    """Name what nothing else serves: the first group and model, and how many more."""
+    group, model = sole[0]
+    return f"{group} / {model}" + (f" + {len(sole) - 1}" if len(sole) > 1 else "")
 
 
 def about_health(alert: Alert) -> bool:

@@ -1,4 +1,4 @@
-"""What to make of something that is held, as it is found some seconds later: pure functions.
+"""What to make of something that was disabled, as it is found some seconds later: pure functions.
 
 Who enabled it is told by what the gateways write (newapi.md 6.4, New API controller/channel.go,
 controller/channel-test.go, service/channel.go, model/channel.go):
@@ -7,7 +7,10 @@ controller/channel-test.go, service/channel.go, model/channel.go):
   "manual operation" with the time (since v1.0.0-rc.16).
 - A channel test that loaded the row while it was 3 writes 1, an empty reason and the time.
 - An edit form that was opened before the trip writes all its fields, among them the status and
-  the other_info that it had loaded (until v1.0.0-rc.15).
+  the other_info that it had loaded (until v1.0.0-rc.15); so does a save of the whole row.
+
+A reason is therefore news where its time is later than the one that stood there before the trip.
+Both are by the gateway's clock, whatever ours says.
 
 One API and API keys have no reason. There a form is told by the fields that changed with the
 status, and a test of One API by its time, where the gateway may enable channels by itself.
@@ -16,10 +19,14 @@ status, and a test of One API by its time, where the gateway may enable channels
 from enum import StrEnum
 
 from breaker.decision import Release, Trip
-from newapi.switch import DISABLED_BY_GATEWAY, DISABLED_BY_HAND, ENABLED, Kind, State
-
-CLOCKS = 300
-"""Seconds by which the clocks of the gateway and of the breaker may differ."""
+from newapi.switch import (
+    BREAKER_MARK,
+    DISABLED_BY_GATEWAY,
+    DISABLED_BY_HAND,
+    ENABLED,
+    Kind,
+    State,
+)
 
 
 class Undone(StrEnum):
@@ -35,11 +42,17 @@ class Undone(StrEnum):
     """It is off, and an old form took our reason away."""
 
 
+def row_of(trip: Trip, state: State | None) -> State | None:
+    """Give what was found, unless it is another row that was given the id of a deleted one."""
+    known = state is not None and state.created_at and trip.created_at
+    return None if state is not None and known and state.created_at != trip.created_at else state
+
+
 def look(state: State | None, trip: Trip, *, tests_enable: bool) -> Undone | Release | None:
     """Judge something that is held.
 
     Args:
-        state: as found; None where it is gone.
+        state: as found by row_of(); None where it is gone.
         trip: what holds it.
         tests_enable: whether the gateway enables channels by itself whose test succeeds.
 
@@ -52,6 +65,8 @@ def look(state: State | None, trip: Trip, *, tests_enable: bool) -> Undone | Rel
     if state.status == ENABLED:
         undone = who_enabled(state, trip, trip.mark, tests_enable=tests_enable)
         return undone if undone is not None else Release.PERSON
+    if trip.served and not _ours(state, trip):
+        return Release.TAKEN_OVER
     if state.status == DISABLED_BY_GATEWAY and trip.target.kind is Kind.CHANNEL:
         return Undone.GATEWAY_DISABLED
     if state.status == DISABLED_BY_HAND and not (state.reason is None or _ours(state, trip)):
@@ -61,7 +76,7 @@ def look(state: State | None, trip: Trip, *, tests_enable: bool) -> Undone | Rel
 
 
 def who_enabled(state: State, trip: Trip, mark: str, *, tests_enable: bool) -> Undone | None:
-    """Tell how something that was disabled came to be enabled.
+    """Tell how something that was disabled, or may have been, came to be enabled.
 
     Args:
         state: as found, enabled.
@@ -78,7 +93,7 @@ def who_enabled(state: State, trip: Trip, mark: str, *, tests_enable: bool) -> U
             return Undone.EDIT_FORM
         tested = tests_enable and state.tested_at > trip.tested_at
         return Undone.GATEWAY_TEST if tested else None
-    if state.reason.startswith(mark) or state.reason_time is None:
+    if state.reason.startswith(mark):
         return Undone.EDIT_FORM if changed else None
     if not _newer(state, trip):
         return Undone.EDIT_FORM
@@ -90,6 +105,9 @@ def _ours(state: State, trip: Trip) -> bool:
 
 
 def _newer(state: State, trip: Trip) -> bool:
-    """Tell whether the reason was given after the trip."""
-    held_at = trip.held_at or trip.changed_at
-    return state.reason_time is not None and state.reason_time > held_at - CLOCKS
+    """Tell whether the reason was given after the trip, by the clock of whoever gave it."""
+    if state.reason_time is None:
+        return False
+    by_breaker = (state.reason or "").startswith(BREAKER_MARK)
+    before = (trip.held_at or trip.changed_at) if by_breaker else trip.reason_time
+    return before is None or state.reason_time > before

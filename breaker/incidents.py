@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from breaker.decision import Release, Target, Trip, TripState
 from breaker.store import Store
 from breaker.webhook import Alert
-from newapi.switch import Kind, State
+from newapi.switch import BREAKER_MARK, Kind, State
 
 _COLUMNS = (
     "id, state, kind, kind_id, rule, name, ended_at, heard_at, changed_at, held_at, release_after,"
-    " doublings, released_at, released_by, edited, tested_at, cause"
+    " doublings, released_at, released_by, created, reason_time, marked, served, edited, tested_at,"
+    " cause"
 )
 
 HOLDING = (TripState.HELD, TripState.RELEASING)
@@ -53,9 +54,11 @@ class Incidents:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def last(self, rule: str, target: str) -> Trip | None:
+    def last(self, rule: str, target: Target) -> Trip | None:
         """Give the newest trip of a rule and target."""
-        found = self._trips("rule = ? AND target = ? ORDER BY number DESC LIMIT 1", rule, target)
+        found = self._trips(
+            "rule = ? AND kind = ? AND kind_id = ? ORDER BY number DESC LIMIT 1", rule, *target
+        )
         return found[0] if found else None
 
     def get(self, trip_id: str) -> Trip | None:
@@ -75,9 +78,17 @@ class Incidents:
         """Give the trip that holds a target, if it is another one."""
         found = self._trips(
             "kind = ? AND kind_id = ? AND state IN (?, ?) AND id <> ?",
-            target.kind, target.number, *HOLDING, other_than,
+            *target, *HOLDING, other_than,
         )  # fmt: skip
         return found[0] if found else None
+
+    def heir(self, trip: Trip, now: float) -> Trip | None:
+        """Give a trip that another one covers, and whose alert has not ended."""
+        found = self._trips(
+            "kind = ? AND kind_id = ? AND state = ? ORDER BY number",
+            *trip.target, TripState.COVERED,
+        )  # fmt: skip
+        return next((heir for heir in found if not heir.over(now)), None)
 
     def unconfirmed(self, since: int) -> list[Trip]:
         """Give what is held since a moment or later, and whose last request is not known."""
@@ -100,12 +111,13 @@ class Incidents:
         with self._store.transaction() as connection:
             connection.execute(
                 "INSERT INTO trips (id, rule, target, kind, kind_id, state, created_at, changed_at,"
-                " heard_at, release_after, doublings, cause)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " heard_at, release_after, override_for, doublings, cause, reason_time)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT reason_time FROM trips"
+                " WHERE kind = ? AND kind_id = ? ORDER BY number DESC LIMIT 1))",
                 (
-                    trip_id, alert.rule, alert.target, target.kind, target.number,
-                    TripState.PENDING, now, now, now, alert.release_after, doublings,
-                    alert.model_dump_json(by_alias=True),
+                    trip_id, alert.rule, alert.target, *target, TripState.PENDING, now, now, now,
+                    alert.release_after, alert.override_for, doublings,
+                    alert.model_dump_json(by_alias=True), *target,
                 ),
             )  # fmt: skip
             log_event(connection, trip_id, now, TripState.PENDING, f"rule {alert.rule}")
@@ -119,14 +131,17 @@ class Incidents:
         with self._store.transaction() as connection:
             apply(connection, change, now)
 
-    def seen(self, trip: Trip, state: State) -> None:
-        """Remember how something that is held looks while it is off."""
-        if (trip.edited, trip.tested_at, trip.name) == (state.edited, state.tested_at, state.name):
+    def seen(self, trip: Trip, **columns: object) -> None:
+        """Remember how something looks; nothing is written where it looks as before."""
+        names = ", ".join(columns)
+        known = self._store.read(f"SELECT {names} FROM trips WHERE id = ?", trip.id)  # noqa: S608  (our own names)
+        if not known or tuple(known[0]) == tuple(columns.values()):
             return
+        places = ", ".join(f"{name} = ?" for name in columns)
         with self._store.transaction() as connection:
             connection.execute(
-                "UPDATE trips SET edited = ?, tested_at = ?, name = ? WHERE id = ?",
-                (state.edited, state.tested_at, state.name, trip.id),
+                f"UPDATE trips SET {places} WHERE id = ?",  # noqa: S608  (our own names)
+                (*columns.values(), trip.id),
             )
 
     def confirm(self, trip_id: str, text: str, now: int) -> None:
@@ -151,8 +166,22 @@ class Incidents:
 
 
 def seen_columns(state: State) -> dict[str, object]:
-    """Give the columns of trips that say how something looks."""
-    return {"edited": state.edited, "tested_at": state.tested_at, "name": state.name}
+    """Give the columns of trips that say how something looks while it is off."""
+    return {
+        "edited": state.edited,
+        "tested_at": state.tested_at,
+        "name": state.name,
+        "created": state.created_at,
+        "served": False,
+    }
+
+
+def before_columns(state: State) -> dict[str, object]:
+    """Give the columns that say how something looked before it was disabled."""
+    columns = seen_columns(state)
+    if state.reason_time is not None and not (state.reason or "").startswith(BREAKER_MARK):
+        columns["reason_time"] = state.reason_time
+    return columns
 
 
 def apply(connection: sqlite3.Connection, change: Change, now: int) -> None:
@@ -179,8 +208,9 @@ def apply(connection: sqlite3.Connection, change: Change, now: int) -> None:
 def heard(connection: sqlite3.Connection, trip_id: str, alert: Alert, now: int) -> None:
     """Note that the alert of a trip fires; its rule may have been edited since it began."""
     connection.execute(
-        "UPDATE trips SET heard_at = ?, ended_at = NULL, release_after = ? WHERE id = ?",
-        (now, alert.release_after, trip_id),
+        "UPDATE trips SET heard_at = ?, ended_at = NULL, release_after = ?, override_for = ?"
+        " WHERE id = ?",
+        (now, alert.release_after, alert.override_for, trip_id),
     )
 
 
@@ -209,6 +239,10 @@ def _trip(row: sqlite3.Row) -> Trip:
         doublings=row["doublings"],
         released_at=row["released_at"],
         released_by=Release(row["released_by"]) if row["released_by"] else None,
+        created_at=row["created"],
+        reason_time=row["reason_time"],
+        marked=row["marked"],
+        served=bool(row["served"]),
         edited=row["edited"],
         tested_at=row["tested_at"],
         cause=row["cause"],

@@ -6,8 +6,8 @@ from concurrent.futures import Executor
 
 from breaker.decision import Decision, Reason, Release, Result, Trip, TripState
 from breaker.guards import about_health
-from breaker.holding import Undone, look
-from breaker.incidents import HOLDING
+from breaker.holding import Undone, look, row_of
+from breaker.incidents import HOLDING, before_columns, seen_columns
 from breaker.mode import Mode
 from breaker.notice import compose, explain, read_cause
 from breaker.record import Record
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 _UNDER_WAY = 10
 """Seconds for which a release is left to who began it: `newapi-breaker release` may be at it."""
+
+_AGAIN = 3600
+"""Seconds after which a failure is recorded again that is still the same."""
 
 
 class Keeper:
@@ -55,6 +58,10 @@ class Keeper:
         self._language = language
         self._clock = clock
         self._troubles = OncePerMinute(log)
+        self._half: set[str] = set()
+        """The trips whose abilities alone were enabled at the last look."""
+        self._failing: dict[str, tuple[str, float]] = {}
+        """By trip, why it could not be done, and when that was recorded."""
 
     def look_at_all(self, worker: Executor) -> None:
         """Tend to everything that is held, each in its turn in the thread that handles alerts.
@@ -62,8 +69,6 @@ class Keeper:
         Raises:
             RecordError: the record cannot be read or written.
         """
-        if self._mode() is Mode.OFF:
-            return
         for trip in self._incidents.holding():
             try:
                 worker.submit(self.tend, trip).result()
@@ -72,6 +77,8 @@ class Keeper:
                 return
             except NotVerifiedError as error:
                 self._fail(trip, error)
+            else:
+                self._failing.pop(trip.id, None)
 
     def tend(self, trip: Trip) -> None:
         """Look at one thing that is held, and do what is due; in a dry run nothing is written.
@@ -83,10 +90,11 @@ class Keeper:
         """
         enforce = self._mode() is Mode.ENFORCE
         if trip.state is TripState.RELEASING:
-            if enforce and self._clock() - trip.changed_at >= _UNDER_WAY:
+            wanted = enforce or trip.released_by is Release.COMMAND
+            if wanted and self._clock() - trip.changed_at >= _UNDER_WAY:
                 self._releases.finish(trip)
             return
-        state = self._board.read(trip.target)
+        state = row_of(trip, self._board.read(trip.target))
         tests_enable = (
             state is not None
             and state.status == ENABLED
@@ -98,16 +106,28 @@ class Keeper:
         now_held = self._incidents.get(trip.id)
         if now_held is None or now_held.state is not TripState.HELD:
             return
+        if found is not Undone.ABILITIES:
+            self._half.discard(trip.id)
+        elif trip.id not in self._half:
+            # One API writes abilities first: a person may be about to enable it.
+            self._half.add(trip.id)
+            return
         if isinstance(found, Release):
             self._releases.drop(trip, found, state)
-        elif found is not None and state is not None:
-            if enforce:
-                self._set_again(trip, found, state)
         elif state is not None:
-            self._incidents.seen(trip, state)
-            due = due_at(now_held)
+            self._keep(now_held, found, state, enforce=enforce)
+
+    def _keep(self, trip: Trip, undone: Undone | None, state: State, *, enforce: bool) -> None:
+        """Go on with what is held still; raises as tend()."""
+        if undone is None:
+            self._incidents.seen(trip, **seen_columns(state))
+            due = due_at(trip)
             if enforce and due is not None and due <= self._clock():
-                self._releases.release(trip, Release.TIMER)
+                self._releases.let_go(trip)
+        elif enforce:
+            self._set_again(trip, undone, state)
+        elif state.status == ENABLED:
+            self._incidents.seen(trip, served=True)
 
     def _set_again(self, trip: Trip, undone: Undone, seen: State) -> None:
         now = int(self._clock())
@@ -119,19 +139,28 @@ class Keeper:
         reason = f"{trip.mark}{explain(alert)}"
         outcome = self._board.set_again(trip.target, seen, reason, now)
         if outcome.result is not Switched.DONE or outcome.state is None:
+            if served:
+                self._incidents.seen(trip, served=True)
             return  # it has changed since: the next look finds out how
         self._board.tell(trip.target)
-        self._incidents.seen(trip, outcome.state)
+        self._incidents.seen(trip, **before_columns(seen) | seen_columns(outcome.state))
+        if served and about_health(alert) and self._board.sole(trip.target):
+            self._releases.release(trip, Release.LAST_CHANNEL)  # another breaker took the other one
+            return
         decision = Decision(Result.SET_AGAIN, undone, f"status {seen.status}", trip.id)
         notice = compose(alert, decision, seen.name, self._language) if served else None
-        self._record.note(decision, now, change=None, notice=notice)
+        self._record.note(decision, now, notice=notice)
         log.warning("%s %d: disabled again (%s), trip %s", *trip.target, undone, trip.id)
 
     def _fail(self, trip: Trip, error: NotVerifiedError) -> None:
         now = int(self._clock())
+        text, at = self._failing.get(trip.id, ("", 0.0))
+        if text == str(error) and now - at < _AGAIN:
+            return
+        self._failing[trip.id] = (str(error), now)
         decision = Decision(Result.FAILED, Reason.UNVERIFIED, str(error), trip.id)
         notice = compose(read_cause(trip), decision, trip.name, self._language)
-        self._record.note(decision, now, change=None, notice=notice)
+        self._record.note(decision, now, notice=notice)
         self._troubles.warning(str(error), now)
 
 

@@ -65,6 +65,8 @@ def compose(
     decision: Decision,
     name: str,
     language: Language,
+    *,
+    news: bool = False,
 ) -> Notice | None:
     """Put an outcome into words.
 
@@ -73,12 +75,13 @@ def compose(
         decision: what it came to.
         name: of the channel or API key, empty where it is not known.
         language: of the texts.
+        news: whether nobody was told yet of what otherwise needs no notice.
 
     Returns:
         The notice; None where nobody needs to hear of it.
     """
     result, reason = decision.result, decision.reason
-    if result not in _ALERTNAMES or reason in _SILENT:
+    if result not in _ALERTNAMES or (reason in _SILENT and not news):
         return None
     texts = TEXTS[language]
     summary = texts.outcomes[result].format(

@@ -3,7 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 
-from breaker.decision import Decision, Result, Target, TripState
+from breaker.decision import Decision, Release, Result, Target, TripState, target_of
 from breaker.incidents import HOLDING, Change, Incidents, apply, heard, log_event
 from breaker.notice import Notice
 from breaker.outbox import annotate, enqueue
@@ -88,15 +88,13 @@ class Record:
                 enqueue(connection, notice, now)
         return True
 
-    def note(
-        self, decision: Decision, now: int, *, change: Change | None, notice: Notice | None
-    ) -> None:
-        """Record what was done without an alert, the step of its trip, and the notice of it."""
+    def note(self, decision: Decision, now: int, *changes: Change, notice: Notice | None) -> None:
+        """Record what was done without an alert, the steps of trips, and the notice of it."""
         with self._store.transaction() as connection:
             _count(connection, decision)
-            if change is not None:
+            for change in changes:
                 apply(connection, change, now)
-            elif decision.trip_id is not None:
+            if not changes and decision.trip_id is not None:
                 what = ": ".join(filter(None, (decision.reason, decision.detail)))
                 log_event(connection, decision.trip_id, now, decision.result, what)
             if notice is not None:
@@ -126,11 +124,12 @@ class Record:
                 "UPDATE notifications SET ended_at = ? WHERE key = ? AND ended_at IS NULL",
                 (now, alert.key),
             )
-            if alert.for_breaker:
+            target = target_of(alert)
+            if alert.for_breaker and target is not None:
                 connection.execute(
                     "UPDATE trips SET ended_at = coalesce(ended_at, ?)"
-                    " WHERE rule = ? AND target = ?",
-                    (now, alert.rule, alert.target),
+                    " WHERE rule = ? AND kind = ? AND kind_id = ?",
+                    (now, alert.rule, *target),
                 )
 
     def held(self) -> list[Target]:
@@ -171,15 +170,25 @@ class Record:
         )  # fmt: skip
         return [Notification(*row) for row in rows]
 
-    def forget(self, before: int) -> None:
-        """Delete what was last heard of before this time (unix seconds), except what is held."""
+    def forget(self, before: int, now: int) -> None:
+        """Delete what was last heard of before this time, except what counts still.
+
+        That is what is held, and a person's release for as long as its rule says.
+
+        Args:
+            before: unix seconds.
+            now: unix seconds.
+        """
         kept = (TripState.WRITING, *HOLDING)
+        persons = (Release.PERSON, Release.COMMAND)
         with self._store.transaction() as connection:
             connection.execute("DELETE FROM notifications WHERE last_seen < ?", (before,))
             connection.execute("DELETE FROM notices WHERE created_at < ?", (before,))
             connection.execute(
-                "DELETE FROM trips WHERE changed_at < ? AND state NOT IN (?, ?, ?)",
-                (before, *kept),
+                "DELETE FROM trips WHERE max(changed_at, heard_at) < ? AND state NOT IN (?, ?, ?)"
+                " AND NOT (state = ? AND released_by IN (?, ?)"
+                " AND released_at + coalesce(override_for, 0) > ?)",
+                (before, *kept, TripState.RELEASED, *persons, now),
             )
             connection.execute(
                 "DELETE FROM events WHERE at < ? AND trip_id NOT IN (SELECT id FROM trips)",

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from breaker.decision import Decision, Release, Result, Trip, TripState, released_reason
-from breaker.holding import Undone, look
+from breaker.holding import Undone, look, row_of
 from breaker.incidents import Change
 from breaker.notice import compose, read_cause
 from breaker.record import Record
@@ -38,7 +38,9 @@ def due_at(trip: Trip) -> int | None:
 
 def doublings_after(last: Trip | None, now: float) -> int:
     """Give how often release_after is doubled for a trip that follows another one."""
-    if last is None or last.released_by is not Release.TIMER or last.released_at is None:
+    if last is None or last.released_at is None:
+        return 0
+    if last.released_by not in {Release.TIMER, Release.OTHER_RULE}:
         return 0
     held = last.released_at - last.held_at if last.held_at is not None else 0
     return last.doublings + 1 if now - last.released_at <= max(held, _QUIET) else 0
@@ -83,6 +85,41 @@ class Releases:
         self._incidents.move(begun, int(self._clock()))
         return self._finish(trip, by)
 
+    def let_go(self, trip: Trip) -> None:
+        """Let go of a trip whose time has passed: to another rule that fires, or of the target.
+
+        Raises:
+            DatabaseError: as release().
+            NotVerifiedError: as release().
+            RecordError: as release().
+        """
+        now = int(self._clock())
+        heir = self._incidents.heir(trip, now)
+        if heir is None:
+            self.release(trip, Release.TIMER)
+            return
+        decision = Decision(Result.RELEASED, Release.OTHER_RULE, heir.rule, trip.id)
+        notice = compose(read_cause(trip), decision, trip.name, self._language)
+        gone = {"released_by": Release.OTHER_RULE}
+        held = {
+            "held_at": now,
+            "marked": trip.marked or trip.id,
+            "name": trip.name,
+            "edited": trip.edited,
+            "tested_at": trip.tested_at,
+            "created": trip.created_at,
+            "reason_time": trip.reason_time,
+            "served": False,
+        }
+        self._record.note(
+            decision,
+            now,
+            Change(trip.id, TripState.RELEASED, f"{Release.OTHER_RULE} {heir.rule}", gone),
+            Change(heir.id, TripState.HELD, f"after trip {trip.id}", held),
+            notice=notice,
+        )
+        log.warning("%s %d: held by rule %r, trip %s", *trip.target, heir.rule, heir.id)
+
     def finish(self, trip: Trip) -> Release:
         """Go on with a release that was begun; as release()."""
         return self._finish(trip, trip.released_by or Release.COMMAND)
@@ -95,15 +132,17 @@ class Releases:
         change = Change(trip.id, TripState.RELEASED, f"{by} {detail}".strip(), {"released_by": by})
         name = state.name if state is not None else trip.name
         notice = compose(read_cause(trip), decision, name, self._language)
-        self._record.note(decision, now, change=change, notice=notice)
+        self._record.note(decision, now, change, notice=notice)
         log.warning("%s %d: released (%s), trip %s", *trip.target, by, trip.id)
 
     def _finish(self, trip: Trip, by: Release) -> Release:
         now = int(self._clock())
-        state = self._board.read(trip.target)
-        if state is not None and state.status != ENABLED:
-            undone = look(state, trip, tests_enable=False)
-            if undone in {Undone.GATEWAY_DISABLED, Undone.REASON}:
+        state = row_of(trip, self._board.read(trip.target))
+        found = look(state, trip, tests_enable=False)
+        if isinstance(found, Release) and found is not Release.PERSON:
+            by = found
+        elif state is not None and state.status != ENABLED:
+            if found in {Undone.GATEWAY_DISABLED, Undone.REASON}:
                 self._board.set_again(trip.target, state, trip.mark, now)
             outcome = self._board.release(trip.target, trip.mark, released_reason(trip.id, by), now)
             state = outcome.state

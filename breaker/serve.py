@@ -22,7 +22,7 @@ from breaker.switchboard import default_switches
 from breaker.trip import Trips
 from breaker.worker import Worker
 from newapi.database import Database, DatabaseError
-from newapi.switch import Kind, Switch
+from newapi.switch import Kind, NotVerifiedError, Switch
 from service.jobs import Jobs
 from service.web import Page, serve
 
@@ -169,6 +169,8 @@ class Breaker:
                 self._worker.submit(self._settle, trip.id).result()
             except DatabaseError:  # /-/ready says it, and the next delivery does
                 return
+            except NotVerifiedError as error:
+                log.warning("trip %s: %s", trip.id, error)
 
     def _settle(self, trip_id: str) -> None:
         trip = self.record.incidents.get(trip_id)
@@ -182,7 +184,8 @@ class Breaker:
             RecordError: the record cannot be written.
         """
         days = self._settings.breaker_history_days
-        self.record.forget(int(self._clock()) - days * _DAY)
+        now = int(self._clock())
+        self.record.forget(now - days * _DAY, now)
 
     def close(self) -> None:
         """End the work that is under way, and close what is open."""

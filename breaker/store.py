@@ -66,7 +66,21 @@ CREATE TABLE events (              -- what became of a trip, step by step; never
 CREATE INDEX events_trip ON events (trip_id, id);
 """
 
-_STEPS = (_TABLES, _HOLDING)
+_BEFORE = """
+ALTER TABLE trips ADD COLUMN created INTEGER NOT NULL DEFAULT 0;  -- State.created_at
+ALTER TABLE trips ADD COLUMN reason_time INTEGER;                 -- by the gateway's clock
+ALTER TABLE trips ADD COLUMN marked TEXT NOT NULL DEFAULT '';     -- whose mark the gateway keeps
+ALTER TABLE trips ADD COLUMN served INTEGER NOT NULL DEFAULT 0;   -- seen in service, and left so
+ALTER TABLE trips ADD COLUMN override_for INTEGER;                -- seconds
+UPDATE trips SET reason_time = coalesce(held_at, changed_at) - 300
+    WHERE state IN ('writing', 'held', 'releasing');              -- as if the clocks agreed nearly
+UPDATE trips SET override_for = CAST(json_extract(cause, '$.labels.override_for') AS INTEGER)
+    WHERE json_valid(cause);
+DROP INDEX trips_incident;
+CREATE INDEX trips_incident ON trips (rule, kind, kind_id, number);
+"""
+
+_STEPS = (_TABLES, _HOLDING, _BEFORE)
 """What makes each version of the file out of the one before."""
 
 

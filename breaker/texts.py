@@ -45,12 +45,16 @@ TEXTS: dict[Language, Texts] = {
             Reason.BAD_ALERT: "the alert does not say which one",
             Reason.UNSUPPORTED_ACTION: "the breaker does not know the action {action}",
             Reason.ALREADY_DISABLED: "it is disabled already",
+            Reason.OVERRIDDEN: "somebody enabled it in the gateway, which counts until the alert"
+            " has ended, or for as long as the rule says",
             Reason.NOT_FOUND: "there is no such one any more",
             Reason.PROTECTED: "it is protected",
             Reason.TOO_MANY_TRIPS: "the breaker has tripped as often in an hour as it may",
             Reason.STALE: "the alert is too old to be acted upon",
             Reason.LAST_CHANNEL: "it is the last enabled channel of a group and model",
             Release.TIMER: "the time for which the rule holds it has passed",
+            Release.OTHER_RULE: "the time for which the rule holds it has passed; it stays disabled"
+            " for another rule that fires",
             Release.PERSON: "somebody enabled it in the gateway, which counts until the alert has"
             " ended, or for as long as the rule says",
             Release.COMMAND: "by the command newapi-breaker release, which counts until the alert"
@@ -102,12 +106,14 @@ TEXTS: dict[Language, Texts] = {
             Reason.BAD_ALERT: "告警中没有编号",
             Reason.UNSUPPORTED_ACTION: "熔断器不支持动作 {action}",
             Reason.ALREADY_DISABLED: "此前已被禁用",
+            Reason.OVERRIDDEN: "有人在网关中启用了它；在告警结束前（或规则设定的时长内）不再禁用",
             Reason.NOT_FOUND: "已不存在",
             Reason.PROTECTED: "在保护名单中",
             Reason.TOO_MANY_TRIPS: "一小时内的熔断次数已达上限",
             Reason.STALE: "告警数据太旧，不宜据此操作",
             Reason.LAST_CHANNEL: "它是某个分组和模型下最后一个启用的渠道",
             Release.TIMER: "规则设定的禁用时长已到",
+            Release.OTHER_RULE: "规则设定的禁用时长已到；另一条仍在触发的规则继续禁用它",
             Release.PERSON: "有人在网关中启用了它；在告警结束前（或规则设定的时长内）不再禁用",
             Release.COMMAND: "有人运行了 newapi-breaker release；在告警结束前"
             "（或规则设定的时长内）不再禁用",

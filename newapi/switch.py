@@ -64,6 +64,9 @@ class State:
     """Changes when somebody saves the gateway's edit form with other values."""
     tested_at: int = 0
     """When the gateway last tested the channel, unix seconds; 0 where this cannot be seen."""
+    created_at: int = 0
+    """When the row was made, unix seconds; 0 where this cannot be seen. SQLite gives the id of the
+    newest row again when that was deleted."""
 
     @property
     def off(self) -> bool:
@@ -141,6 +144,9 @@ class Switch(Protocol):
         self, database: Database, schema: Schema, number: int, mark: str, reason: str, now: int
     ) -> Outcome:
         """Enable one whose status is 2 and whose reason, where there is one, begins with `mark`.
+
+        An API key, and a channel of One API, has no reason: there the status alone is looked at,
+        and the caller answers for it that the 2 is its own.
 
         Raises:
             NotVerifiedError: it is not wholly in service after the write was committed.

@@ -47,6 +47,7 @@ _CHANNELS = table(
     column("status", BigInteger),
     column("other_info", Text),
     column("test_time", BigInteger),
+    column("created_time", BigInteger),
     *(column(name) for name in _FORM),
 )
 _ABILITIES = table(
@@ -263,6 +264,7 @@ def _read(connection: Connection, schema: Schema, number: int) -> State | None:
         enabled_abilities=sum(enabled),
         edited=fingerprint([found[name] for name in _FORM if name in found]),
         tested_at=int(found.get("test_time") or 0),
+        created_at=int(found.get("created_time") or 0),
     )
 
 

@@ -43,6 +43,7 @@ _TOKENS = table(
     column("id", BigInteger),
     column("status", BigInteger),
     column("user_id", BigInteger),
+    column("created_time", BigInteger),
     column("deleted_at"),
     *(column(name) for name in _FORM),
 )
@@ -87,6 +88,7 @@ class ApiKeySwitch:
             status=int(found["status"] or 0),
             groups=groups,
             edited=fingerprint([found[name] for name in _FORM if name in found]),
+            created_at=int(found.get("created_time") or 0),
         )
 
     def disable(

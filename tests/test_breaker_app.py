@@ -99,7 +99,7 @@ def test_a_database_that_is_down_is_waited_for(
         file.with_suffix(".away").rename(file)
     else:
         server.start()
-    bench.clock.now += 8 * 3600  # what was spent is spent, however old the alert is by now
+    bench.clock.now += 7 * 86400  # as old as it is, the alert goes on, and so does what it cost
     bench.breaker.health.check()
     assert bench.client.get("/-/ready").status_code == 200
     assert bench.post(raw_alert()).status_code == 200
@@ -155,7 +155,6 @@ def make_off(database: Database) -> None:
         (2, written_reason("elsewhere", "x"), "other_trip"),
     ],
 )
-@SQLITE
 def test_what_is_off_already_is_recorded_and_not_held(
     gateway_url: str, make: Make, status: int, reason: str, expected: str
 ) -> None:
@@ -183,7 +182,6 @@ def test_what_is_off_already_is_recorded_and_not_held(
     database.close()
 
 
-@SQLITE
 def test_a_channel_that_is_gone(gateway: Database, gateway_url: str, make: Make) -> None:
     bench = make(gateway_url)
     labels = TRIP_LABELS | {"channel_id": "99", "target": "99"}
@@ -192,7 +190,6 @@ def test_a_channel_that_is_gone(gateway: Database, gateway_url: str, make: Make)
     assert tables(gateway, 7) == (1, None, ON)
 
 
-@SQLITE
 def test_a_person_wins_until_the_alert_has_ended(
     gateway: Database, gateway_url: str, make: Make
 ) -> None:
@@ -247,7 +244,6 @@ def test_what_one_table_still_serves_is_no_trip(
     assert (bench.trips(), bench.notices()) == (["held"], ["Failed", "Tripped"])
 
 
-@SQLITE
 def test_dry_run_writes_nothing(gateway: Database, gateway_url: str, make: Make) -> None:
     bench = make(gateway_url, breaker_mode=Mode.DRY_RUN)
     for _ in range(5):

@@ -18,13 +18,17 @@ from tests.test_breaker_guards import KEY
 from tests.test_breaker_webhook import raw_alert, webhook
 from tests.test_switch import add_channel, add_key, enable, key_status, make_gateway, tables
 
-# Kills itself at one point of the first trip, given as the name of what is about to be done.
+# Kills itself at one point, given as the name of what is about to be done: look, intent, write,
+# half (between the statements of a transaction), result, record, answer.
 PROGRAM = """
-import json, os, signal, sys
+import json, os, signal, sys, time
+from breaker.cli import main
+from breaker.incidents import Incidents
+from breaker.record import Record
 from breaker.serve import Breaker
 from breaker.settings import BreakerSettings
+from newapi.database import Database
 import newapi.switch_channel
-from newapi.switch import Kind
 from newapi.switch_channel import ChannelSwitch
 from newapi.switch_key import ApiKeySwitch
 from service.settings import load
@@ -32,43 +36,37 @@ from service.settings import load
 def kill(*args, **more):
     os.kill(os.getpid(), signal.SIGKILL)
 
-class Killing(ChannelSwitch):
-    def _around(self, write, *args):
+def around(write):
+    def killing(*args):
         if point == "write":
             kill()
         if point == "half":
-            newapi.switch_channel._merged = kill  # between the statements of the transaction
+            newapi.switch_channel._merged = kill
         outcome = write(*args)
         if point == "result":
             kill()
         return outcome
-
-    def disable(self, *args):
-        return self._around(super().disable, *args)
-
-    def set_again(self, *args):
-        return self._around(super().set_again, *args)
+    return killing
 
 point, headers, body = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
-class KillingKeys(ApiKeySwitch):
-    def disable(self, *args):
-        if point == "write":
-            kill()
-        outcome = super().disable(*args)
-        if point == "result":
-            kill()
-        return outcome
-
-switches = {Kind.CHANNEL: Killing(), Kind.API_KEY: KillingKeys()}
-breaker = Breaker(load(BreakerSettings), switches=switches)
+if isinstance(body, list):
+    sys.argv = ["newapi-breaker", *body]
+time.time = lambda: float(os.environ["NOW"])
+breaker = Breaker(load(BreakerSettings), clock=time.time)
+for switch in (ChannelSwitch, ApiKeySwitch):
+    for name in ("disable", "set_again", "release"):
+        setattr(switch, name, around(getattr(switch, name)))
 if point == "look":
-    breaker.database.connect = kill
+    Database.connect = kill
 if point == "intent":
-    breaker.record.incidents.move = kill
+    Incidents.move = kill
 if point == "record":
-    breaker.record.add = breaker.record.note = kill
+    Record.add = Record.note = kill
 if body is None:
     breaker.hold()
+    breaker.hold()
+elif isinstance(body, list):
+    main(standalone_mode=False)
 else:
     breaker.app().test_client().post("/alerts", headers=headers, json=body)
 if point == "answer":
@@ -76,8 +74,16 @@ if point == "answer":
 """
 
 
-def kill(point: str, dsn: str, folder: Path, body: object) -> None:
-    """Have a breaker deliver a webhook to itself, or look at what it holds, and kill itself."""
+def kill(point: str, dsn: str, folder: Path, body: object, *, later: bool = False) -> None:
+    """Have a breaker kill itself.
+
+    Args:
+        point: before what.
+        dsn: the gateway's database.
+        folder: where its state is.
+        body: the webhook that it delivers to itself, a command line, or None to look at all.
+        later: whether all timers are over.
+    """
     killed = subprocess.run(
         [sys.executable, "-c", PROGRAM, point, json.dumps(BEARER), json.dumps(body)],
         env=os.environ
@@ -85,6 +91,7 @@ def kill(point: str, dsn: str, folder: Path, body: object) -> None:
             "BREAKER_TOKEN": TOKEN,
             "BREAKER_STATE": str(folder / "state"),
             "BREAKER_SQL_DSN": dsn,
+            "NOW": "2000000000" if later else "1800000000",
         },
         cwd=Path(__file__).parents[1],
         capture_output=True,
@@ -136,8 +143,7 @@ def test_a_kill_at_any_step_leaves_one_trip(
     database.close()
 
 
-@SQLITE
-@pytest.mark.parametrize("point", ["write", "half", "result", "record"])
+@pytest.mark.parametrize("point", ["look", "write", "half", "result", "record", "answer"])
 def test_a_kill_while_it_is_set_again(gateway_url: str, tmp_path: Path, point: str) -> None:
     database = make_gateway(gateway_url)
     add_channel(database, 7)
@@ -148,29 +154,30 @@ def test_a_kill_while_it_is_set_again(gateway_url: str, tmp_path: Path, point: s
     enable(database, 7)
     run(database, f"UPDATE channels SET other_info = '{info}' WHERE id = 7")
     kill(point, gateway_url, tmp_path, None)
-    done = point in {"result", "record"}
+    done = point in {"result", "record", "answer"}
     assert tables(database, 7)[::2] == ((2, OFF) if done else (1, ON))
     bench = restarted(gateway_url, tmp_path)
     for _ in range(3):
         bench.breaker.hold()
         bench.post(raw_alert())
     assert (tables(database, 7)[::2], bench.trips()) == ((2, OFF), ["held"])
+    assert bench.notices()[0] == "Tripped"
     bench.breaker.close()
     database.close()
 
 
-@SQLITE
-@pytest.mark.parametrize("point", ["write", "result", "record"])
+@pytest.mark.parametrize("point", ["look", "intent", "write", "result", "record", "answer"])
 def test_a_kill_while_an_api_key_is_disabled(gateway_url: str, tmp_path: Path, point: str) -> None:
     database = make_gateway(gateway_url)
     add_key(database, 3)
     kill(point, gateway_url, tmp_path, webhook(raw_alert(KEY)))
-    assert key_status(database, 3) == (1 if point == "write" else 2)
+    assert key_status(database, 3) == (2 if point in {"result", "record", "answer"} else 1)
     bench = restarted(gateway_url, tmp_path)
     for _ in range(3):
         assert bench.post(raw_alert(KEY)).status_code == 200
     assert (key_status(database, 3), bench.trips()) == (2, ["held"])
     assert bench.notices() == ["Tripped"]
+    assert [result for result, _, _ in bench.results()] == ["tripped"]
     bench.breaker.close()
     database.close()
 

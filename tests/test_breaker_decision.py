@@ -6,6 +6,7 @@ import pytest
 
 from breaker.decision import (
     FORGOTTEN,
+    IN_DOUBT,
     SETTLED,
     Decision,
     Reason,
@@ -160,17 +161,26 @@ HALF = State("name", 2, reason=OURS, abilities=4, enabled_abilities=2)
         # One API gives no reason: what was begun to be disabled is ours, what was not is not.
         (found(2, None), TripState.WRITING, Mode.ENFORCE, (Step.KEEP, "")),
         (found(2, None), TripState.PENDING, Mode.ENFORCE, (Step.LEAVE, Reason.ALREADY_DISABLED)),
+        # What the gateway gave another status, as to an API key that is used up, is not.
+        (found(4, None), TripState.WRITING, Mode.ENFORCE, (Step.LEAVE, Reason.ALREADY_DISABLED)),
     ],
 )  # fmt: skip
 def test_a_target_is_judged_as_it_is_found(
     state: State | None, progress: TripState, mode: Mode, expected: tuple[Step, str]
 ) -> None:
-    assert judge(state, trip(progress), mode, covered=False) == expected
+    assert judge(state, trip(progress), mode, NOW, covered=False) == expected
+
+
+def test_in_doubt_what_was_begun_long_ago_is_not_ours() -> None:
+    begun = trip(TripState.WRITING, changed_at=NOW - IN_DOUBT)
+    judged = judge(found(2, None), begun, Mode.ENFORCE, NOW, covered=False)
+    assert judged == (Step.LEAVE, Reason.ALREADY_DISABLED)
+    assert judge(found(2, None), begun, Mode.ENFORCE, NOW - 1, covered=False) == (Step.KEEP, "")
 
 
 def test_what_another_trip_holds_is_left_to_it() -> None:
     for state in (found(1), found(2, OTHERS), found(2, None)):
-        judged = judge(state, trip(TripState.PENDING), Mode.ENFORCE, covered=True)
+        judged = judge(state, trip(TripState.PENDING), Mode.ENFORCE, NOW, covered=True)
         assert judged == (Step.COVERED, "")
 
 

@@ -43,7 +43,6 @@ def refused(bench: Bench, reason: str, detail: str) -> None:
     assert detail in bench.summaries()[0]
 
 
-@SQLITE
 @pytest.mark.parametrize(
     ("labels", "settings", "detail"),
     [
@@ -77,7 +76,6 @@ def test_what_is_protected_is_never_touched(
     assert tables(gateway, 8)[0] == (1 if protected_group else 2)
 
 
-@SQLITE
 def test_a_key_without_a_group_is_in_its_users(
     gateway: Database, gateway_url: str, make: Make
 ) -> None:
@@ -89,7 +87,6 @@ def test_a_key_without_a_group_is_in_its_users(
     assert key_status(gateway, 4) == 1
 
 
-@SQLITE
 def test_no_more_trips_in_an_hour_than_allowed(gateway_url: str, make: Make) -> None:
     database = make_gateway(gateway_url)
     for number in range(1, 5):
@@ -106,8 +103,8 @@ def test_no_more_trips_in_an_hour_than_allowed(gateway_url: str, make: Make) -> 
     assert bench.results()[0] == ("refused", "too_many_trips", 2)
     assert bench.notices() == ["Tripped", "Tripped", "Refused"]
     assert "as often in an hour as it may (BREAKER_MAX_TRIPS_PER_HOUR=2)" in bench.summaries()[2]
-    for _ in range(60):  # the alert goes on, and is acted upon once the hour is over
-        bench.clock.now += 60
+    for _ in range(6):  # the alert goes on, and is acted upon once the hour is over
+        bench.clock.now += 600
         trip(3)
     assert tables(database, 3)[::2] == (2, OFF)
     assert bench.trips() == ["held"] * 3
@@ -187,7 +184,6 @@ def test_a_health_rule_leaves_the_last_channel(
     assert tables(gateway, 8)[0] == 2
 
 
-@SQLITE
 def test_a_spending_rule_takes_the_last_channel(
     gateway: Database, gateway_url: str, make: Make
 ) -> None:

@@ -68,14 +68,11 @@ def auto_disabled(database: Database) -> None:
     note(database, 3, "status_code=401", NOW + 30)
 
 
-def old_form(database: Database) -> None:
-    """An edit form that was opened before the trip, New API until v1.0.0-rc.15."""
-    note(database, 1, "manual operation", NOW - 86400)
-    run(database, "UPDATE channels SET priority = 5 WHERE id = 7")
-
-
 def old_form_of_a_fresh_channel(database: Database) -> None:
-    """The same where other_info was empty, which the form does not write then."""
+    """An edit form that was opened before the trip, New API until v1.0.0-rc.15.
+
+    other_info was empty, which the form does not write then.
+    """
     enable(database, 7)
     run(database, "UPDATE channels SET models = 'gpt-4o' WHERE id = 7")
 
@@ -96,7 +93,6 @@ def old_info(database: Database) -> None:
     [
         (enabled_by_test, "gateway_test", "the gateway enabled it after a test"),
         (auto_disabled, "gateway_disabled", ""),
-        (old_form, "edit_form", "an edit form that was opened before had enabled it"),
         (old_form_of_a_fresh_channel, "edit_form", "an edit form that was opened before"),
         (abilities_rebuilt, "abilities", ""),
         (old_info, "reason", ""),
@@ -150,7 +146,6 @@ def test_a_person_wins(
     assert bench.results() == [("refused", "overridden", 3), ("tripped", "", 1)]
 
 
-@SQLITE
 def test_a_person_wins_over_every_rule_that_fires(
     gateway: Database, gateway_url: str, make: Make
 ) -> None:
@@ -188,7 +183,6 @@ def test_how_long_a_person_wins_is_the_rules_to_say(
     assert tables(gateway, 7)[::2] == (2, OFF)
 
 
-@SQLITE
 @pytest.mark.parametrize("old_ends_first", [True, False])
 def test_a_rule_that_is_edited_is_the_same_incident(
     gateway: Database, gateway_url: str, make: Make, *, old_ends_first: bool
@@ -214,7 +208,6 @@ def test_a_rule_that_is_edited_is_the_same_incident(
     assert (bench.trips(), tables(gateway, 7)[0]) == (["released", "held"], 2)
 
 
-@SQLITE
 def test_what_is_deleted_is_let_go(gateway: Database, gateway_url: str, make: Make) -> None:
     bench = make(gateway_url)
     bench.post(raw_alert())
@@ -234,7 +227,6 @@ def test_what_is_deleted_is_let_go(gateway: Database, gateway_url: str, make: Ma
     assert tables(gateway, 7)[0] == 2
 
 
-@SQLITE
 def test_what_somebody_else_disabled_meanwhile_is_not_ours(
     gateway: Database, gateway_url: str, make: Make
 ) -> None:
@@ -276,7 +268,6 @@ def test_one_api_tells_its_tests_by_their_time(
         assert bench.trips() == ["released"]
 
 
-@SQLITE
 def test_one_api_tells_an_edit_form_by_its_fields(
     one_api: Database, gateway_url: str, make: Make
 ) -> None:
@@ -317,7 +308,6 @@ def test_an_api_key_is_disabled_and_held(gateway: Database, gateway_url: str, ma
     assert bench.notices() == ["Tripped", "SetAgain", "Released"]
 
 
-@SQLITE
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -337,7 +327,6 @@ def test_an_api_key_that_is_off_already_is_left(
     assert (bench.held(), bench.notices()) == ([], ["Refused"])
 
 
-@SQLITE
 @pytest.mark.parametrize("mode", ["dry-run", "off"])
 def test_the_kill_switch_stops_the_holding(
     gateway: Database, gateway_url: str, make: Make, mode: str

@@ -1,4 +1,8 @@
-"""Any sequence of alerts, people, races of the gateway and time: two things never happen."""
+"""Any sequence of alerts, people, races of the gateway and time: two things never happen.
+
+A health rule never leaves a (group, model) without an enabled channel that had one, and nothing is
+ever enabled that the breaker did not disable.
+"""
 
 import itertools
 import json
@@ -13,20 +17,34 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
+from breaker.decision import Target
 from breaker.serve import Breaker
 from breaker.settings import BreakerSettings
+from breaker.store import RecordError
 from newapi.schema import Flavour
+from newapi.switch import Kind
 from tests.breaker import TOKEN, Bench, Clock
 from tests.gateway import put
 from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
 from tests.test_switch import make_gateway
 
 NOW = 1_800_000_000
+KEYS = (1, 2)
 SERVED = {1: ("a", "b"), 2: ("a",), 3: ("b", "c"), 4: ("c",), 5: ("d",)}
 """The models of each channel: for d there is one alone."""
 
 channels = st.sampled_from(sorted(SERVED))
+keys = st.sampled_from(KEYS)
+timers = st.sampled_from([None, 60, 600])
 rules = st.sampled_from(["token_usage", "error_rate", "latency"])
+
+
+TARGETS = (*(Target(Kind.CHANNEL, n) for n in SERVED), *(Target(Kind.API_KEY, n) for n in KEYS))
+
+
+def failing(*_: object, **__: object) -> bool:
+    """What a breaker that is killed does next."""
+    raise RecordError("killed")
 
 
 class Gateway(RuleBasedStateMachine):
@@ -40,24 +58,27 @@ class Gateway(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="newapi-property-"))
         dsn = f"sqlite:///{self.folder / 'one-api.db'}"
         self.database = make_gateway(dsn, self.flavour)
-        for number, models in SERVED.items():
-            row = {"id": number, "key": "k", "name": f"c{number}", "status": 1, "priority": 0}
-            put(self.database, "channels", row | {"group": "g", "models": ",".join(models)})
-            rows = [{"group": "g", "model": m, "channel_id": number, "enabled": 1} for m in models]
-            put(self.database, "abilities", *rows)
-        made = BreakerSettings(
+        self.clock = Clock(NOW)
+        for number in SERVED:
+            self.add_channel(number, 1)
+        for number in KEYS:
+            self.add_key(number, 1)
+        self.settings = BreakerSettings(
             breaker_token=TOKEN,
             breaker_state=self.folder / "state",
             breaker_sql_dsn=dsn,
             breaker_max_trips_per_hour=10_000,
         )
-        self.clock = Clock(NOW)
-        ids = (f"{number:08x}" for number in itertools.count(1))
-        self.bench = Bench(Breaker(made, clock=self.clock, new_id=lambda: next(ids)), self.clock)
-        self.ours: set[int] = set()
+        self.ids = (f"{number:08x}" for number in itertools.count(1))
+        self.bench = self.started()
+        self.ours: set[Target] = set()
         """What the breaker disabled and holds, and nobody enabled or disabled by hand since."""
         self.forms: dict[int, tuple[int, str]] = {}
         self.edits = itertools.count(1)
+
+    def started(self) -> Bench:
+        made = Breaker(self.settings, clock=self.clock, new_id=lambda: next(self.ids))
+        return Bench(made, self.clock)
 
     def teardown(self) -> None:
         self.bench.breaker.close()
@@ -66,7 +87,7 @@ class Gateway(RuleBasedStateMachine):
 
     # What the breaker does, and what must be true of it.
 
-    @rule(channel=channels, kind=rules, release_after=st.sampled_from([None, 60, 600]))
+    @rule(channel=channels, kind=rules, release_after=timers)
     def alert(self, channel: int, kind: str, release_after: int | None) -> None:
         before = self.served()
         self.bench_step(lambda: self.bench.post(self.raw(channel, kind, release_after)))
@@ -78,16 +99,41 @@ class Gateway(RuleBasedStateMachine):
         raw = self.raw(channel, kind, None) | {"status": "resolved"}
         self.bench_step(lambda: self.bench.post(raw))
 
+    @rule(key=keys, kind=rules, release_after=timers)
+    def key_alert(self, key: int, kind: str, release_after: int | None) -> None:
+        self.bench_step(lambda: self.bench.post(self.raw_key(key, kind, release_after)))
+
+    @rule(key=keys, kind=rules)
+    def key_alert_ends(self, key: int, kind: str) -> None:
+        raw = self.raw_key(key, kind, None) | {"status": "resolved"}
+        self.bench_step(lambda: self.bench.post(raw))
+
+    @rule(killed_before_its_record=st.booleans(), channel=channels, release_after=timers)
+    def restart(
+        self, channel: int, release_after: int | None, *, killed_before_its_record: bool
+    ) -> None:
+        """It is killed, perhaps just after a write, and looks again when it is back."""
+        if killed_before_its_record:
+            record = self.bench.breaker.record
+            real, record.add = record.add, failing  # type: ignore[method-assign]
+            raw = self.raw(channel, "token_usage", release_after)
+            self.bench_step(lambda: self.bench.post(raw))
+            record.add = real  # type: ignore[method-assign]
+        self.bench.breaker.close()
+        self.bench = self.started()
+        self.look()
+
     @rule()
     def look(self) -> None:
         before, health = self.served(), self.health_alone()
-        self.bench_step(self.bench.breaker.hold)
+        for _ in range(2):  # what is half on is told from a person's doing at the second look
+            self.bench_step(self.bench.breaker.hold)
         if health:
             assert before <= self.served()
         if self.mode() == "enforce":
             for trip in self.bench.breaker.record.incidents.holding():
-                assert self.state(trip.target.number)[0] != 1
-                assert not self.enabled(trip.target.number)
+                assert self.status(trip.target) != 1
+                assert not self.on(trip.target)
 
     @rule(seconds=st.sampled_from([3, 60, 700, 4000]))
     def time_passes(self, seconds: int) -> None:
@@ -105,14 +151,49 @@ class Gateway(RuleBasedStateMachine):
         self.look()
         if self.state(channel)[0] != 1:
             self.write(channel, 1, "manual operation" if new else None)
-            self.ours.discard(channel)
+            self.ours.discard(Target(Kind.CHANNEL, channel))
             self.look()
 
     @rule(channel=channels, new=st.booleans())
     def person_disables(self, channel: int, new: bool) -> None:
         if self.state(channel)[0] != 2:
             self.write(channel, 2, "manual operation" if new else None)
-            self.ours.discard(channel)
+            self.ours.discard(Target(Kind.CHANNEL, channel))
+
+    @rule(channel=channels, status=st.sampled_from([1, 2]))
+    def channel_is_replaced(self, channel: int, status: int) -> None:
+        """It is deleted, and the next one is given its id, as SQLite does."""
+        self.clock.now += 1
+        with self.database.begin() as connection:
+            for table, column in (("channels", "id"), ("abilities", "channel_id")):
+                statement = text(f"DELETE FROM {table} WHERE {column} = :id")
+                connection.execute(statement, {"id": channel})
+        self.forms.pop(channel, None)
+        self.ours.discard(Target(Kind.CHANNEL, channel))
+        self.add_channel(channel, status)
+
+    @rule(key=keys, status=st.sampled_from([1, 2, 3, 4]))
+    def key_is_switched(self, key: int, status: int) -> None:
+        """By a person, or by the gateway when it expires or is used up."""
+        self.look()
+        target = Target(Kind.API_KEY, key)
+        if self.status(target) != status:
+            self.run("UPDATE tokens SET status = :status WHERE id = :id", id=key, status=status)
+            self.ours.discard(target)
+            self.look()
+
+    @rule(key=keys)
+    def key_form_is_saved(self, key: int) -> None:
+        """A form that was opened while the key was enabled, saved with a change."""
+        values = {"id": key, "name": f"k{next(self.edits)}"}
+        self.run("UPDATE tokens SET status = 1, name = :name WHERE id = :id", **values)
+
+    @rule(key=keys, status=st.sampled_from([1, 2]))
+    def key_is_replaced(self, key: int, status: int) -> None:
+        self.clock.now += 1
+        self.run("DELETE FROM tokens WHERE id = :id", id=key)
+        self.ours.discard(Target(Kind.API_KEY, key))
+        self.add_key(key, status)
 
     @rule(channel=channels)
     def form_is_opened(self, channel: int) -> None:
@@ -127,8 +208,8 @@ class Gateway(RuleBasedStateMachine):
         if info and self.flavour is Flavour.NEW_API:
             values["other_info"] = info
         self.update(channel, values)
-        if status != 1 and channel not in self.held():
-            self.ours.discard(channel)
+        if status != 1 and Target(Kind.CHANNEL, channel) not in self.held():
+            self.ours.discard(Target(Kind.CHANNEL, channel))
 
     # What the gateway does by itself.
 
@@ -148,28 +229,36 @@ class Gateway(RuleBasedStateMachine):
 
     @rule(channel=channels)
     def edit_that_had_read_1(self, channel: int) -> None:
-        if channel in self.ours:
+        if Target(Kind.CHANNEL, channel) in self.ours:
             self.able(channel, enabled=True)
 
     # How.
 
     def bench_step(self, step: Any) -> None:
         """Let the breaker do something, and check what it changed."""
-        before = {number: (self.state(number), self.enabled(number)) for number in SERVED}
+        before = {target: (self.status(target), self.on(target)) for target in TARGETS}
         step()
-        for number, ((status, info), enabled) in before.items():
-            after = self.state(number)[0]
+        for target, (status, on) in before.items():
+            after = self.status(target)
             if self.mode() != "enforce":
-                assert ((status, info), enabled) == (self.state(number), self.enabled(number))
+                assert (status, on) == (after, self.on(target))
             if status == 1 and after == 2:
-                self.ours.add(number)
-            if (status != 1 and after == 1) or (not enabled and self.enabled(number)):
-                assert number in self.ours, "what the breaker did not disable was enabled"
-                self.ours.discard(number)
+                self.ours.add(target)
+            if (status != 1 and after == 1) or (not on and self.on(target)):
+                assert target in self.ours, "what the breaker did not disable was enabled"
+                self.ours.discard(target)
         self.ours &= self.held()
 
-    def held(self) -> set[int]:
-        return {target.number for target in self.bench.breaker.record.held()}
+    def held(self) -> set[Target]:
+        """What is held, or may be: the write was done, and its record is not."""
+        begun = {trip.target for trip in self.bench.breaker.record.incidents.writing()}
+        return begun | set(self.bench.breaker.record.held())
+
+    def raw_key(self, key: int, kind: str, release_after: int | None) -> dict[str, Any]:
+        raw = self.raw(key, kind, release_after)
+        raw["labels"] |= {"action": "disable_api_key", "api_key_id": f"{key}"}
+        del raw["labels"]["channel_id"]
+        return raw
 
     def raw(self, channel: int, kind: str, release_after: int | None) -> dict[str, Any]:
         labels = {"rule": kind, "type": kind, "channel_id": f"{channel}", "target": f"{channel}"}
@@ -195,6 +284,18 @@ class Gateway(RuleBasedStateMachine):
             for model in models
             if self.state(number)[0] == 1 and self.enabled(number)
         }
+
+    def status(self, target: Target) -> int:
+        table = "channels" if target.kind is Kind.CHANNEL else "tokens"
+        with self.database.connect() as connection:
+            statement = text(f"SELECT status FROM {table} WHERE id = :id")
+            return int(connection.execute(statement, {"id": target.number}).scalar_one())
+
+    def on(self, target: Target) -> bool:
+        """Whether any mode of routing may choose it."""
+        if target.kind is Kind.CHANNEL:
+            return self.enabled(target.number)
+        return self.status(target) == 1
 
     def state(self, channel: int) -> tuple[int, str]:
         column = "other_info" if self.flavour is Flavour.NEW_API else "''"
@@ -223,6 +324,22 @@ class Gateway(RuleBasedStateMachine):
                 statement = text(f"UPDATE channels SET {names} WHERE id = :id")
                 connection.execute(statement, {"id": channel, **values})
         self.able(channel, enabled=self.state(channel)[0] == 1)
+
+    def add_channel(self, number: int, status: int) -> None:
+        models = SERVED[number]
+        row = {"id": number, "key": "k", "name": f"c{number}", "status": status, "priority": 0}
+        row |= {"group": "g", "models": ",".join(models), "created_time": int(self.clock.now)}
+        put(self.database, "channels", row)
+        able = {"group": "g", "channel_id": number, "enabled": int(status == 1)}
+        put(self.database, "abilities", *(able | {"model": model} for model in models))
+
+    def add_key(self, number: int, status: int) -> None:
+        row = {"id": number, "user_id": 1, "key": f"k{number}", "name": "k", "status": status}
+        put(self.database, "tokens", row | {"created_time": int(self.clock.now)})
+
+    def run(self, statement: str, **values: object) -> None:
+        with self.database.begin() as connection:
+            connection.execute(text(statement), values)
 
     def able(self, channel: int, *, enabled: bool) -> None:
         with self.database.begin() as connection:

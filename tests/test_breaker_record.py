@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from breaker.decision import SETTLED, Decision, Reason, Result, Target, TripState
+from breaker.decision import SETTLED, Decision, Reason, Release, Result, Target, TripState
 from breaker.incidents import Change
 from breaker.notice import compose
 from breaker.record import Record
-from breaker.store import FILE, RecordError, Store
+from breaker.store import _STEPS, FILE, RecordError, Store
 from newapi.switch import Kind
 from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, make_alert
 
@@ -89,21 +89,21 @@ def test_a_new_result_is_a_new_row_and_failures_are_one(record: Record) -> None:
 def test_trips_move_and_their_alerts_end(record: Record) -> None:
     alert = make_alert()
     trips = record.incidents
-    assert trips.last("budget", "7") is None
+    assert trips.last("budget", CHANNEL) is None
     assert trips.open("t1", alert, CHANNEL, 1, 0).state is TripState.PENDING
     trips.move(Change("t1", TripState.WRITING), 2)
     assert record.held() == []
     record.add(alert, TRIPPED, 3, change=HELD)
     assert record.held() == [CHANNEL]
-    trip = trips.last("budget", "7")
+    trip = trips.last("budget", CHANNEL)
     assert trip is not None
     assert (trip.id, trip.state, trip.over(3)) == ("t1", TripState.HELD, False)
     record.end(make_alert(status="resolved"), 4)
-    trip = trips.last("budget", "7")
+    trip = trips.last("budget", CHANNEL)
     assert trip is not None
     assert (trip.state, trip.over(4), trip.over(4 + SETTLED)) == (TripState.HELD, False, True)
-    assert trips.last("budget", "8") is None
-    assert trips.last("other", "7") is None
+    assert trips.last("budget", Target(Kind.CHANNEL, 8)) is None
+    assert trips.last("other", CHANNEL) is None
     events = [(event.at, event.event) for event in trips.events(["t1"])]
     assert events == [(1, "pending"), (2, "writing"), (3, "held")]
 
@@ -112,7 +112,7 @@ def test_a_told_alert_ends_no_trip(record: Record) -> None:
     record.incidents.open("t1", make_alert(), CHANNEL, 1, 0)
     told = {name: value for name, value in TRIP_LABELS.items() if name != "purpose"}
     record.end(make_alert(told, status="resolved"), 2)
-    trip = record.incidents.last("budget", "7")
+    trip = record.incidents.last("budget", CHANNEL)
     assert trip is not None
     assert trip.ended_at is None
 
@@ -126,14 +126,14 @@ def test_what_is_old_is_forgotten_but_not_what_is_held(record: Record, store: St
         state = TripState.HELD if number == 1 else TripState.NOTHING
         notice = compose(alert, decision, "", "en")
         record.add(alert, decision, number, change=Change(f"t{number}", state), notice=notice)
-    record.forget(4)
+    record.forget(4, 4)
     assert [row.target for row in record.notifications(10)] == ["5", "4"]
     assert record.held() == [Target(Kind.CHANNEL, 1)]
-    assert record.incidents.last("budget", "2") is None
+    assert record.incidents.last("budget", Target(Kind.CHANNEL, 2)) is None
     assert len(store.read("SELECT id FROM notices")) == 2
     assert record.totals() == {("tripped", ""): 5}
     # An id stands for one notification only, also after the newest was forgotten.
-    record.forget(100)
+    record.forget(100, 100)
     record.add(make_alert(), RECORDED, 200)
     assert [row.id for row in record.notifications(10)] == [6]
 
@@ -148,6 +148,49 @@ def test_the_notice_of_what_was_only_refused_is_sent_once_an_hour(
         record.end(make_alert(status="resolved"), now + 1)
     assert len(record.notifications(1000)) == 120
     assert len(store.read("SELECT id FROM notices")) == 2
+
+
+def test_a_persons_release_is_kept_while_it_counts(record: Record, store: Store) -> None:
+    for number, labels in enumerate(({}, {"override_for": "5000"}, {}, {}), 1):
+        alert = make_alert(TRIP_LABELS | labels | {"channel_id": f"{number}"})
+        target = Target(Kind.CHANNEL, number)
+        record.incidents.open(f"t{number}", alert, target, 10, 0)
+        by = Release.TIMER if number == 4 else Release.PERSON
+        change = Change(f"t{number}", TripState.RELEASED, columns={"released_by": by})
+        record.incidents.move(change, 10)
+    overridden = Decision(Result.REFUSED, Reason.OVERRIDDEN, trip_id="t1")
+    record.add(make_alert(TRIP_LABELS | {"channel_id": "1"}), overridden, 1000)
+    record.forget(1000, 5009)  # the alert of the first goes on
+    assert [row["id"] for row in store.read("SELECT id FROM trips")] == ["t1", "t2"]
+    record.forget(1001, 5010)
+    assert store.read("SELECT id FROM trips") == []
+
+
+def test_a_record_of_the_version_before_goes_on(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / FILE)
+    for step in _STEPS[:2]:
+        old.executescript(step)
+    old.execute("PRAGMA user_version = 2")
+    cause = make_alert(TRIP_LABELS | {"override_for": "600"}).model_dump_json(by_alias=True)
+    for number, (state, text) in enumerate((("held", cause), ("released", ""), ("nothing", cause))):
+        old.execute(
+            "INSERT INTO trips (id, rule, target, kind, kind_id, state, created_at, changed_at,"
+            " heard_at, held_at, cause)"
+            " VALUES (?, 'budget', '7', 'channel', 7, ?, 9, 9, 9, 900, ?)",
+            (f"t{number}", state, text),
+        )
+    old.commit()
+    old.close()
+    store = Store(tmp_path, writable=True)
+    trips = Record(store).incidents
+    held, last = trips.get("t0"), trips.last("budget", CHANNEL)
+    assert held is not None
+    assert (held.reason_time, held.mark, held.served) == (600, "newapi-breaker t0: ", False)
+    assert last is not None
+    assert (last.id, last.reason_time) == ("t2", None)
+    kept = [row["override_for"] for row in store.read("SELECT override_for FROM trips")]
+    assert kept == [600, None, 600]
+    store.close()
 
 
 def test_filters(record: Record) -> None:
@@ -197,6 +240,6 @@ def test_a_file_that_cannot_be_used_is_named_in_one_line(tmp_path: Path) -> None
     newer.execute("PRAGMA user_version = 99")
     newer.close()
     with pytest.raises(
-        RecordError, match=r"record\.sqlite: written by a newer version .99, this one knows 2.$"
+        RecordError, match=r"record\.sqlite: written by a newer version .99, this one knows 3.$"
     ):
         Store(tmp_path, writable=True)

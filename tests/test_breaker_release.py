@@ -1,10 +1,6 @@
-"""Letting go: by command, by time with back-off, and what a kill in between leaves."""
+"""Letting go: by command, and by time with back-off."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,66 +209,3 @@ def test_only_a_release_by_timer_that_did_not_last_doubles() -> None:
     assert doublings_after(last(Release.TIMER, 0), 20_001) == 0
     assert doublings_after(last(Release.PERSON, 0), 10_001) == 0
     assert doublings_after(None, 10_001) == 0
-
-
-PROGRAM = """
-import os, signal, sys
-from newapi.switch_channel import ChannelSwitch
-
-def kill(*args, **more):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-point = sys.argv.pop(1)
-real = ChannelSwitch.release
-
-def release(*args):
-    if point == "write":
-        kill()
-    outcome = real(*args)
-    if point == "result":
-        kill()
-    return outcome
-
-ChannelSwitch.release = release
-if point == "intent":
-    from breaker.incidents import Incidents
-    Incidents.move = kill
-from breaker.cli import main
-main()
-"""
-
-
-@SQLITE
-@pytest.mark.parametrize("flavour", Flavour)
-@pytest.mark.parametrize("point", ["intent", "write", "result"])
-def test_a_kill_while_it_is_released(
-    gateway_url: str, make: Make, point: str, flavour: Flavour
-) -> None:
-    database = make_gateway(gateway_url, flavour)
-    add_channel(database, 7)
-    bench = make(gateway_url)
-    bench.post(raw_alert())
-    killed = subprocess.run(
-        [sys.executable, "-c", PROGRAM, point, "release", "--channel", "7"],
-        env=os.environ
-        | {
-            "BREAKER_STATE": str(bench.breaker.store.path.parent),
-            "BREAKER_SQL_DSN": gateway_url,
-        },
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert tables(database, 7)[::2] == ((1, ON) if point == "result" else (2, OFF))
-    assert bench.trips() == ["held" if point == "intent" else "releasing"]
-    for _ in range(3):
-        bench.breaker.hold()
-        bench.post(raw_alert())
-    if point == "intent":
-        assert (tables(database, 7)[::2], bench.trips()) == ((2, OFF), ["held"])
-    else:
-        assert (tables(database, 7)[::2], bench.trips()) == ((1, ON), ["released"])
-        assert bench.notices() == ["Tripped", "Released"]
-    database.close()

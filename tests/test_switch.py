@@ -69,9 +69,10 @@ def add_channel(
 
 
 def add_key(database: Database, number: int, **more: object) -> None:
-    """Add an API key of the group vip."""
+    """Add an API key, of the group vip where keys have one (New API)."""
     row = {"id": number, "user_id": 1, "key": f"k{number}", "name": f"key-{number}", "status": 1}
-    put(database, "tokens", row | {"group": "vip"} | more)
+    group = {"group": "vip"} if schema_of(database).has("tokens", "group") else {}
+    put(database, "tokens", row | group | more)
 
 
 def key_status(database: Database, number: int) -> int:

@@ -72,11 +72,11 @@ CALL monitor_grant('monitor_reader', 'abilities', 'group, model, channel_id, ena
 CALL monitor_grant('monitor_reader', 'monitor_options', 'key, value', '');
 
 CALL monitor_grant('monitor_breaker', 'channels',
-    'id, name, status, other_info, test_time, models, group, priority, weight, tag, remark, model_mapping, auto_ban',
+    'id, name, status, other_info, created_time, test_time, models, group, priority, weight, tag, remark, model_mapping, auto_ban',
     'status, other_info');
 CALL monitor_grant('monitor_breaker', 'abilities', 'channel_id, enabled, group, model', 'enabled');
 CALL monitor_grant('monitor_breaker', 'tokens',
-    'id, name, status, user_id, group, deleted_at, expired_time, unlimited_quota, model_limits_enabled, model_limits, allow_ips, models, subnet',
+    'id, name, status, user_id, group, created_time, deleted_at, expired_time, unlimited_quota, model_limits_enabled, model_limits, allow_ips, models, subnet',
     'status');
 CALL monitor_grant('monitor_breaker', 'users', 'id, group', '');
 CALL monitor_grant('monitor_breaker', 'logs',
