@@ -101,6 +101,16 @@ def test_who_reads_the_database_joins_the_network_of_the_gateway(plain: dict[str
     assert compose(dotenv(text) | MINIMUM)["networks"]["gateway"] == own
 
 
+def test_a_second_project_beside_the_first_shares_nothing_with_it(plain: dict[str, Any]) -> None:
+    other = compose({**MINIMUM, "COMPOSE_PROJECT_NAME": "second"})
+    assert other["networks"]["gateway"]["name"] == "second-gateway"
+    # Compose names after the project what the file gives no name of its own.
+    for read in (plain, other):
+        assert not any("container_name" in service for service in read["services"].values())
+        assert not any("name" in (volume or {}) for volume in read["volumes"].values())
+        assert {n for n, network in read["networks"].items() if "name" in network} == {"gateway"}
+
+
 def test_images_come_from_a_mirror_if_one_is_named(plain: dict[str, Any]) -> None:
     mirrored = compose({**MINIMUM, "IMAGE_REGISTRY": "mirror.example"})["services"]
     for name in SERVERS:
@@ -206,6 +216,7 @@ def test_what_the_example_shows_as_defaults_are_the_defaults(plain: dict[str, An
         "ALERTMANAGER_URL": "http://127.0.0.1:9093",
     }
     compose_has = {
+        "COMPOSE_PROJECT_NAME": plain["name"],
         "SQLITE_PATH": environment(plain["services"]["exporter"])["SQLITE_PATH"],
         "BACKFILL_DAYS": environment(plain["services"]["backfill"])["BACKFILL_DAYS"],
         "GRAFANA_PORT": plain["services"]["newapi-grafana"]["ports"][0].removesuffix(":3000"),
