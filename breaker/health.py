@@ -13,8 +13,10 @@ from service.log import OncePerMinute
 
 log = logging.getLogger(__name__)
 
-_AGAIN = 3600
-"""Seconds after which the account's rights are tried again."""
+_AGAIN = 60
+"""Seconds after which the account's rights are tried again: a server may have turned read-only."""
+_AGAIN_IN_FILE = 3600
+"""The same of SQLite, whose only writer is kept from its work meanwhile."""
 
 
 class Health:
@@ -44,7 +46,9 @@ class Health:
         self._clock = clock
         self._troubles = OncePerMinute(log)
         self._trouble: str | None = f"{database.name}: not looked at yet"
+        self._again = _AGAIN_IN_FILE if database.dialect == "sqlite" else _AGAIN
         self._tried_at: float | None = None
+        self._failed_writes = 0
         self._told: set[str] = set()
         self.without: dict[Kind, str] = {}
         """What cannot be switched, and why, beside channels."""
@@ -59,10 +63,10 @@ class Health:
             self._switches[Kind.CHANNEL].require(schema)
             for table, column in self._needed:
                 schema.require(table, column)
-            now = self._clock()
-            if self._tried_at is None or not 0 <= now - self._tried_at < _AGAIN:
+            if self._in_doubt():
                 self._try_rights(schema)
-                self._tried_at = now
+                self._tried_at = self._clock()
+                self._failed_writes = self._database.failed_writes
         except DatabaseError as error:
             text = str(error)
             self._trouble = (
@@ -74,6 +78,12 @@ class Health:
             if self._trouble is not None:
                 log.info("%s: found", self._database.name)
             self._trouble = None
+
+    def _in_doubt(self) -> bool:
+        """Tell whether rights are to be tried: it is time, or a write has failed since."""
+        if self._tried_at is None or self._failed_writes != self._database.failed_writes:
+            return True
+        return not 0 <= self._clock() - self._tried_at < self._again
 
     def reasons(self) -> list[str]:
         """Give what keeps the breaker from disabling anything, nothing when it is ready."""
@@ -107,8 +117,9 @@ class Health:
                 text = "; ".join((str(error), *(f"needed: {grant}" for grant in lacking)))
                 if kind is Kind.CHANNEL:
                     raise DatabaseError(error.fault, text) from None
+                if self.without.get(kind) != text:
+                    log.warning("%ss cannot be disabled: %s", kind, text)
                 self.without[kind] = text
-                log.warning("%ss cannot be disabled: %s", kind, text)
             else:
                 self.without.pop(kind, None)
         if not schema.has("channels", "other_info"):

@@ -60,6 +60,8 @@ class Database:
         # it back, and that dies then, is lost to the pool for good.
         self._reads = _engine(url, statement_timeout, writable, {"isolation_level": "AUTOCOMMIT"})
         self._writes = _engine(url, statement_timeout, writable, {}) if writable else None
+        self.failed_writes = 0
+        """How many transactions failed, the breaker's doubt about what it may write."""
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -81,8 +83,12 @@ class Database:
         """
         if self._writes is None:
             raise ValueError(f"{self.name} was opened for reading")
-        with self._translated(), self._writes.begin() as connection:
-            yield connection
+        try:
+            with self._translated(), self._writes.begin() as connection:
+                yield connection
+        except DatabaseError:
+            self.failed_writes += 1
+            raise
 
     def close(self) -> None:
         """Close what is pooled."""
