@@ -132,6 +132,9 @@ def _inside(service: str, words: Sequence[str]) -> None:
         return
     assert words[0] in {"sh", "tar"}, words
     text = " ".join(words)
+    for part in re.split(r"&&|;", text.removeprefix("sh -c ")):
+        if part.split()[0] in OURS:
+            parse(part.split())
     for path in re.findall(r"(?<![\w.])/[\w./*]+", text):
         mounted(service, path)
     for path in re.findall(r"(?:>|rm -rf |tar -x -C )(/[\w./*]+)", text):
