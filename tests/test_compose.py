@@ -1,5 +1,6 @@
 """docker-compose.yml and .env.example: who gets what, who may what, and that it starts."""
 
+import os
 import re
 import shutil
 import stat
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from click.testing import CliRunner
 from pydantic import AliasChoices, SecretStr
 from sqlalchemy import make_url
 
@@ -21,6 +23,7 @@ from demo.load import load as load_rows
 from demo.schema import create
 from demo.world import Sizes
 from deploy.settings import RenderSettings
+from exporter.cli import main as exporter
 from exporter.settings import ExporterSettings
 from service.settings import Settings, load, variables
 from tests.compose import (
@@ -43,6 +46,7 @@ READERS: dict[str, type[Settings]] = {
 }  # fmt: skip
 ONCE = {"render", "backfill"}
 SERVERS = {"newapi-prometheus", "newapi-alertmanager", "newapi-grafana"}
+EXAMPLES = ("exporter/rules/example.en.yml", "exporter/rules/example.zh.yml")
 MINIMUM = {"BREAKER_TOKEN": "only-for-tests-0123456789", "GRAFANA_ADMIN_PASSWORD": "x"}
 
 
@@ -252,16 +256,49 @@ def test_a_shell_reads_the_example_too() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What `make env` needs of the repository."""
-    for name in ("tools/env.sh", ".env.example", "alerts.yml"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+    needed_by_make_env(tmp_path)
     return tmp_path
 
 
-def make_env(folder: Path) -> subprocess.CompletedProcess[str]:
+def needed_by_make_env(folder: Path) -> None:
+    for name in ("tools/env.sh", ".env.example", *EXAMPLES):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copy(ROOT / name, folder / name)
+
+
+def make_env(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [folder / "tools" / "env.sh"], capture_output=True, text=True, check=False, timeout=10
-    )
+        [folder / "tools" / "env.sh"], capture_output=True, text=True, check=False, timeout=10,
+        env=os.environ | environment,
+    )  # fmt: skip
+
+
+def test_make_env_in_chinese(folder: Path) -> None:
+    done = make_env(folder, MONITOR_LANG="fr")
+    assert (done.returncode, done.stderr) == (2, "env: MONITOR_LANG=fr: expected en or zh\n")
+    assert not (folder / ".env").exists()
+    assert make_env(folder, MONITOR_LANG="zh").returncode == 0
+    assert dotenv((folder / ".env").read_text(encoding="utf-8"))["MONITOR_LANG"] == "zh"
+    rules = (folder / "alerts" / "alerts.yml").read_text(encoding="utf-8")
+    assert rules == (ROOT / EXAMPLES[1]).read_text(encoding="utf-8")
+
+
+def test_make_env_puts_no_secret_on_a_command_line(folder: Path) -> None:
+    programs = folder / "programs"  # the only ones that it finds, each of which tells its arguments
+    programs.mkdir()
+    for name in ("dirname", "head", "od", "tr", "mv", "mkdir", "cp"):
+        told = f'#!/bin/sh\necho "$0 $*" >>{folder}/told\nexec {shutil.which(name)} "$@"\n'
+        (programs / name).write_text(told)
+        (programs / name).chmod(0o700)
+    done = subprocess.run(
+        [shutil.which("bash") or "bash", folder / "tools" / "env.sh"],
+        env={"PATH": str(programs)}, capture_output=True, text=True, check=False, timeout=10,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    values = dotenv((folder / ".env").read_text(encoding="utf-8"))
+    told = (folder / "told").read_text()
+    assert "/mv .env.new .env" in told
+    assert not any(values[name] in told for name in ("BREAKER_TOKEN", "GRAFANA_ADMIN_PASSWORD"))
 
 
 def test_make_env_fills_in_secrets_and_never_overwrites(
@@ -392,6 +429,16 @@ def test_what_is_rendered_is_where_the_servers_look(started: Started) -> None:
         mounts = [mount for mount in file["services"][name]["volumes"] if ":/config/" in mount]
         own = name.removeprefix("newapi-")
         assert mounts == [f"{own}-config:/config/{own}:ro"]
+
+
+def test_without_rules_it_runs_and_takes_those_that_come_out_of_the_image(started: Started) -> None:
+    volumes, services, _ = started
+    url = f"http://127.0.0.1:{services['exporter'].port}/metrics/alerts"
+    assert not (volumes / "alerts" / "alerts.yml").exists()
+    assert "newapi_alert_rule{" not in requests.get(url, timeout=5).text
+    example = CliRunner().invoke(exporter, ["rules", "example"]).output
+    (volumes / "alerts" / "alerts.yml").write_text(example, encoding="utf-8")
+    wait_until(lambda: "newapi_alert_rule{" in requests.get(url, timeout=5).text, 20)
 
 
 def test_rendering_removes_what_an_older_version_left(started: Started) -> None:

@@ -5,7 +5,6 @@ Its Chinese twin has the same ones: tests/test_docs.py.
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +18,10 @@ import requests
 from demo.schema import create
 from newapi.dsn import parse_dsn
 from service.binaries import find
-from tests.compose import EXAMPLE, ROOT
+from tests.compose import EXAMPLE
 from tests.servers.process import free_port, wait_until
 from tests.stack import BOT_TOKEN, CHAT_ID, Telegram
+from tests.test_compose import make_env, needed_by_make_env
 from tests.test_docs import blocks
 
 SERVERS = {
@@ -48,10 +48,8 @@ class ByHand:
     def __init__(self, folder: Path, telegram: Telegram) -> None:
         self.ports = {name: free_port() for name in SERVERS}
         self.folder = folder
-        (folder / "tools").mkdir()
-        for name in ("tools/env.sh", ".env.example", "alerts.yml"):
-            shutil.copy(ROOT / name, folder / name)
-        subprocess.run([folder / "tools" / "env.sh"], check=True, capture_output=True, timeout=10)
+        needed_by_make_env(folder)
+        assert make_env(folder).returncode == 0
         create(parse_dsn(f"sqlite:///{folder}/one-api.db"))
         settings = (folder / ".env").read_text(encoding="utf-8")
         # A port of its own for each, which is the only thing that differs.
