@@ -83,6 +83,20 @@ def test_every_service_is_hardened_and_pinned(plain: dict[str, Any]) -> None:
         assert not {"privileged", "cap_add", "env_file", "devices", "pid", "ipc"} & set(service)
 
 
+def test_the_gateways_own_file_is_written_by_the_breaker_alone(plain: dict[str, Any]) -> None:
+    mounts = {
+        name: mount.rpartition(":")[2] == "ro"
+        for name, service in plain["services"].items()
+        for mount in service.get("volumes", [])
+        if ":/gateway" in mount
+    }
+    assert mounts == {"backfill": True, "exporter": True, "breaker": False, "demo": False}
+    grouped = compose({**MINIMUM, "SQLITE_GROUP": "9847"})["services"]
+    assert {n: s["group_add"] for n, s in grouped.items() if "group_add" in s} == {
+        name: ["9847"] for name in ("backfill", "exporter", "breaker")
+    }
+
+
 def test_only_grafana_is_published(plain: dict[str, Any]) -> None:
     ports = {name: s["ports"] for name, s in plain["services"].items() if "ports" in s}
     assert ports == {"newapi-grafana": ["3001:3000"]}
@@ -221,6 +235,7 @@ def test_what_the_example_shows_as_defaults_are_the_defaults(plain: dict[str, An
     }
     compose_has = {
         "COMPOSE_PROJECT_NAME": plain["name"],
+        "SQLITE_GROUP": plain["services"]["breaker"]["group_add"][0],
         "SQLITE_PATH": environment(plain["services"]["exporter"])["SQLITE_PATH"],
         "BACKFILL_DAYS": environment(plain["services"]["backfill"])["BACKFILL_DAYS"],
         "GRAFANA_PORT": plain["services"]["newapi-grafana"]["ports"][0].removesuffix(":3000"),
