@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 
 from breaker.mode import Mode
 from newapi.dsn import EXPECTED, parse_dsn
-from service.settings import Address, Listen, Settings
+from service.settings import PRESENTABLE, Address, BearerToken, Listen, Settings
 
 Language = Literal["en", "zh"]
 
@@ -27,13 +27,6 @@ def _readable(dsn: SecretStr | None) -> SecretStr | None:
     if dsn is not None:
         parse_dsn(dsn.get_secret_value())
     return dsn
-
-
-def _presentable(token: SecretStr) -> SecretStr:
-    text = token.get_secret_value()
-    if len(text) < 16 or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("not a token")
-    return token
 
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -134,10 +127,7 @@ class BreakerSettings(GatewaySettings, AlertmanagerSettings):
     breaker_listen: Listen = Field(
         Address("127.0.0.1", 9848), description="host:port, as 127.0.0.1:9848"
     )
-    breaker_token: Annotated[SecretStr, AfterValidator(_presentable)] = Field(
-        description="at least 16 printable ASCII characters without blanks; Alertmanager"
-        " presents them"
-    )
+    breaker_token: BearerToken = Field(description=PRESENTABLE)
     breaker_mode: Mode = Field(Mode.ENFORCE, description=", ".join(Mode))
     breaker_history_days: int = Field(90, ge=1, le=3650, description="days, 1 to 3650")
     breaker_protected_channels: Names = Field(

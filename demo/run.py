@@ -1,6 +1,7 @@
 """The command newapi-demo run: everything at once on this machine, until Ctrl-C."""
 
 import contextlib
+import importlib
 import os
 import secrets
 import shlex
@@ -13,10 +14,9 @@ import time
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import click
-from honcho.manager import Manager
 
 from demo import past
 from demo.narrator import Story
@@ -81,6 +81,7 @@ class _Logs:
 @exits_on_setting_error
 def command(lang: str, incident_after: float, history: int, folder: Path | None) -> None:
     """Run a simulated gateway with everything that watches it, until Ctrl-C."""
+    _supervisor()  # before anything is made
     try:
         binaries = {name: find(name) for name in ("prometheus", "alertmanager")}
         find("promtool")
@@ -96,6 +97,20 @@ def command(lang: str, incident_after: float, history: int, folder: Path | None)
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
         click.echo("demo: everything has ended" + (f"; kept in {place}" if folder else ""))
+
+
+def _supervisor() -> Any:
+    """Give honcho's manager of processes, which only this command needs.
+
+    Raises:
+        SettingError: it is not installed.
+    """
+    try:
+        return importlib.import_module("honcho.manager").Manager
+    except ImportError:
+        raise SettingError(
+            "newapi-demo run needs the Python package honcho: pip install 'newapi-monitor[demo]'"
+        ) from None
 
 
 def _run(
@@ -118,7 +133,7 @@ def _run(
         incident_after=incident_after,
     )
     (place / "story.json").write_text(story.model_dump_json(), encoding="utf-8")
-    manager = Manager(_Logs(logs))
+    manager = _supervisor()(_Logs(logs))
     for name, arguments in _commands(place, binaries, urls).items():
         manager.add_process(name, f"exec {shlex.join(arguments)}", cwd=str(place))
     manager.loop()
