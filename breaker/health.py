@@ -1,9 +1,10 @@
-"""Whether the gateway's database can be written: looked at now and then, told by /-/ready."""
+"""Whether the gateway's database and the record can be written, tried now and then."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from breaker.mode import Mode
+from breaker.store import RecordError, Store
 from newapi.database import Database, DatabaseError
 from newapi.options import read_options
 from newapi.rights import excess, grants, look
@@ -14,16 +15,40 @@ from service.log import OncePerMinute
 log = logging.getLogger(__name__)
 
 _AGAIN = 60
-"""Seconds after which the account's rights are tried again: a server may have turned read-only."""
+"""Seconds after which the account's rights and the record are tried again: a server may have turned
+read-only, a disk be full."""
 _AGAIN_IN_FILE = 3600
 """The same of SQLite, whose only writer is kept from its work meanwhile."""
 
 
+class _Record:
+    """Whether the record can be written."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tried_at: float | None = None
+        self._failed_writes = 0
+        self.trouble: str | None = None
+
+    def check(self, now: float) -> str | None:
+        """Try it where it is time, where a write has failed, and until one succeeds again."""
+        again = self.trouble is not None or self._failed_writes != self._store.failed_writes
+        if again or self._tried_at is None or not 0 <= now - self._tried_at < _AGAIN:
+            try:
+                self._store.probe()
+                self.trouble = None
+            except RecordError as error:
+                self.trouble = f"BREAKER_STATE: {error}"
+            self._tried_at, self._failed_writes = now, self._store.failed_writes
+        return self.trouble
+
+
 class Health:
-    """The state of the gateway's database when it was last looked at.
+    """The state of the gateway's database and of the record when they were last looked at.
 
     Args:
         database: the gateway's, opened writable.
+        store: the record, without which nothing is disabled.
         switches: one for each kind; where channels cannot be switched the breaker is not ready.
         needed: columns beside those of the switches, as (table, column).
         mode: gives the mode at this moment; off needs no database.
@@ -33,6 +58,7 @@ class Health:
     def __init__(
         self,
         database: Database,
+        store: Store,
         switches: Mapping[Kind, Switch],
         needed: Sequence[tuple[str, str]],
         *,
@@ -40,6 +66,7 @@ class Health:
         clock: Callable[[], float],
     ) -> None:
         self._database = database
+        self._record = _Record(store)
         self._switches = switches
         self._needed = needed
         self._mode = mode
@@ -54,7 +81,9 @@ class Health:
         """What cannot be switched, and why, beside channels."""
 
     def check(self) -> None:
-        """Look at the database, and log once a minute what is wrong."""
+        """Look at both, and log once a minute what is wrong."""
+        if trouble := self._record.check(self._clock()):
+            self._troubles.warning(trouble, self._clock())
         if self._mode() is Mode.OFF:
             return
         try:
@@ -87,9 +116,8 @@ class Health:
 
     def reasons(self) -> list[str]:
         """Give what keeps the breaker from disabling anything, nothing when it is ready."""
-        if self._trouble is None or self._mode() is Mode.OFF:
-            return []
-        return [self._trouble]
+        database = None if self._mode() is Mode.OFF else self._trouble
+        return [trouble for trouble in (self._record.trouble, database) if trouble is not None]
 
     def _try_rights(self, schema: Schema) -> None:
         """Say what may be written, and write it to rows that do not exist.

@@ -70,7 +70,7 @@ def test_a_full_disk_under_the_exporter_loses_nothing(gateway_url: str) -> None:
         caught_up(exporter, gateway_url)
 
 
-def test_a_full_disk_under_the_breaker_trips_later(mariadb: MariaDB) -> None:
+def test_a_full_disk_under_the_breaker_is_told_and_trips_later(mariadb: MariaDB) -> None:
     dsn = mariadb.create_database("full_breaker")
     with (
         gateway_at(dsn) as database,
@@ -78,11 +78,15 @@ def test_a_full_disk_under_the_breaker_trips_later(mariadb: MariaDB) -> None:
     ):
         add_channel(database, 7)
         with full_disk(breaker):
-            codes = [post(breaker) for _ in range(3)]
-            # Without a record nothing is done; with one, all of it is.
-            assert tables(database, 7)[0] == (2 if 200 in codes else 1)
+            # Without a record nothing is done.
+            assert [post(breaker) for _ in range(3)] == [503, 503, 503]
+            assert tables(database, 7)[0] == 1
+            said = wait_until(lambda: (a := breaker.get("/-/ready")).status_code == 503 and a.text)
+            assert str(said).startswith("BREAKER_STATE: ")
+            assert "record.sqlite: " in str(said)
         wait_until(lambda: post(breaker) == 200, 30)
         assert tables(database, 7)[0] == 2
+        wait_until(lambda: breaker.get("/-/ready").ok)
         assert breaker.get("/metrics").ok
     mariadb.drop_database("full_breaker")
 
