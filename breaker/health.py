@@ -75,7 +75,7 @@ class Health:
         self._trouble: str | None = f"{database.name}: not looked at yet"
         self._again = _AGAIN_IN_FILE if database.dialect == "sqlite" else _AGAIN
         self._tried_at: float | None = None
-        self._failed_writes = 0
+        self._doubts = 0
         self._told: set[str] = set()
         self.without: dict[Kind, str] = {}
         """What cannot be switched, and why, beside channels."""
@@ -95,7 +95,7 @@ class Health:
             if self._in_doubt():
                 self._try_rights(schema)
                 self._tried_at = self._clock()
-                self._failed_writes = self._database.failed_writes
+                self._doubts = self._database.doubts
         except DatabaseError as error:
             text = str(error)
             self._trouble = (
@@ -109,8 +109,8 @@ class Health:
             self._trouble = None
 
     def _in_doubt(self) -> bool:
-        """Tell whether rights are to be tried: it is time, or a write has failed since."""
-        if self._tried_at is None or self._failed_writes != self._database.failed_writes:
+        """Tell whether rights are to be tried: it is time, or a write failed since, or was slow."""
+        if self._tried_at is None or self._doubts != self._database.doubts:
             return True
         return not 0 <= self._clock() - self._tried_at < self._again
 

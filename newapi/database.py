@@ -60,8 +60,9 @@ class Database:
         # it back, and that dies then, is lost to the pool for good.
         self._reads = _engine(url, statement_timeout, writable, {"isolation_level": "AUTOCOMMIT"})
         self._writes = _engine(url, statement_timeout, writable, {}) if writable else None
-        self.failed_writes = 0
-        """How many transactions failed, the breaker's doubt about what it may write."""
+        self.doubts = 0
+        """How many transactions failed, and statements that took too long: the breaker then looks
+        whether it can still write."""
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -70,8 +71,12 @@ class Database:
         Raises:
             DatabaseError: it cannot be reached, or a statement in the block failed.
         """
-        with self._translated(), self._reads.connect() as connection:
-            yield connection
+        try:
+            with self._translated(), self._reads.connect() as connection:
+                yield connection
+        except DatabaseError as error:
+            self.doubts += error.fault is Fault.TIMEOUT
+            raise
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -87,7 +92,7 @@ class Database:
             with self._translated(), self._writes.begin() as connection:
                 yield connection
         except DatabaseError:
-            self.failed_writes += 1
+            self.doubts += 1
             raise
 
     def close(self) -> None:
