@@ -54,7 +54,7 @@ def check(line: str) -> None:
     words = [word for word in _without_redirection(line) if word != "&"]
     program = Path(words[0]).name or words[0]
     if program in OURS:
-        parse(words)
+        parse([program, *words[1:]])
         return
     assert program in _CHECKS, f"nobody checks this: {line}"
     _CHECKS[program](words[1:])
@@ -165,7 +165,7 @@ def writable(service: str, path: str) -> None:
 def _systemctl(words: Sequence[str]) -> None:
     name, *units = (word for word in words if word != "--now")
     assert name in {"start", "stop", "enable", "restart", "edit", "daemon-reload"}, name
-    assert set(units) <= UNITS, units
+    assert set(units) <= UNITS | {"prometheus", "prometheus-alertmanager"}, units
 
 
 @cache
@@ -225,5 +225,6 @@ _CHECKS: dict[str, Callable[[Sequence[str]], None]] = {
     "docker": _docker, "systemctl": _systemctl, "pip": _pip, "tar": _archive, "rm": _removes,
     "prometheus": _server("prometheus"), "prometheus-alertmanager": _server("alertmanager"),
     "cp": _files, "install": _files,
-    **dict.fromkeys(("git", "python3", ".", "set", "getent", "chgrp", "mkdir", "chmod"), _anything),
+    **dict.fromkeys(("git", "python3", ".", "set", "getent"), _anything),
+    **dict.fromkeys(("mkdir", "chgrp", "chmod", "chown"), _anything),
 }  # fmt: skip

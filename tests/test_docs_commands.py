@@ -24,6 +24,7 @@ from tests import command_lines
 from tests.test_docs import DOCUMENTS, blocks, prose, read
 
 BIN = Path(sys.executable).parent
+ARGS = re.compile(r'^ARGS="(.+)"$', re.MULTILINE)
 BEGINNINGS = {"docker compose exec exporter", "docker compose exec breaker"}
 """What is to be written before another command."""
 
@@ -107,6 +108,13 @@ def inline() -> list[str]:
 def test_commands_within_sentences_are_right(line: str) -> None:
     if line not in BEGINNINGS:
         command_lines.check(line)
+
+
+def test_flags_in_debians_files_are_those_of_the_servers() -> None:
+    found = ARGS.findall(read(Path("docs/installation.md")))
+    assert len(found) == 2
+    for server, line in zip(("prometheus", "prometheus-alertmanager"), found, strict=True):
+        command_lines.check(f"{server} {line}")
 
 
 def rules_of(path: Path) -> str:
