@@ -20,6 +20,7 @@ import click
 
 from demo import past
 from demo.narrator import Story
+from demo.telling import Language
 from deploy.render import render
 from deploy.settings import RenderSettings
 from service.binaries import MissingBinaryError, find
@@ -79,7 +80,7 @@ class _Logs:
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path),
               help="Where to keep everything; default: a temporary folder.")  # fmt: skip
 @exits_on_setting_error
-def command(lang: str, incident_after: float, history: int, folder: Path | None) -> None:
+def command(lang: Language, incident_after: float, history: int, folder: Path | None) -> None:
     """Run a simulated gateway with everything that watches it, until Ctrl-C."""
     _supervisor()  # before anything is made
     try:
@@ -114,7 +115,7 @@ def _supervisor() -> Any:
 
 
 def _run(
-    place: Path, binaries: Mapping[str, Path], lang: str, incident_after: float, history: int
+    place: Path, binaries: Mapping[str, Path], lang: Language, incident_after: float, history: int
 ) -> int:
     logs = place / "logs"
     logs.mkdir(exist_ok=True)
@@ -131,6 +132,7 @@ def _run(
         urls={name: url for name, url in urls.items() if name != "grafana" or name in binaries},
         folder=place,
         incident_after=incident_after,
+        lang=lang,
     )
     (place / "story.json").write_text(story.model_dump_json(), encoding="utf-8")
     manager = _supervisor()(_Logs(logs))
