@@ -6,7 +6,7 @@ ARG IMAGE_REGISTRY=
 
 FROM ${IMAGE_REGISTRY:+${IMAGE_REGISTRY}/}prom/prometheus:v3.5.0 AS prometheus
 
-FROM ${IMAGE_REGISTRY:+${IMAGE_REGISTRY}/}library/python:3.13-slim AS python
+FROM ${IMAGE_REGISTRY:+${IMAGE_REGISTRY}/}library/python:3.13.9-slim AS python
 
 FROM python AS build
 ARG PIP_INDEX_URL=

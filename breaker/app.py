@@ -24,7 +24,7 @@ from service.web import Exposition, Page, create_app, read_body
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN = 7.0
-"""Seconds; Alertmanager gives up after 10 (dispatch/dispatch.go), DESIGN allows 8."""
+"""Seconds; Alertmanager gives up after 10 (MinTimeout in dispatch/dispatch.go)."""
 
 THREADS = 32
 """Requests that are answered at the same time."""

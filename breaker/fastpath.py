@@ -1,8 +1,9 @@
 """The fast path: the gateway's own API, told what was written to its database.
 
 A gateway that keeps channels in memory reads the database again only every SYNC_FREQUENCY seconds
-(newapi.md 6.2); a call of its API makes the node that answers it follow at once. Since
-v1.0.0-rc.16 that is POST /api/channel/:id/status, before it PUT /api/channel/ (newapi.md 8).
+(New API model/channel_cache.go); a call of its API makes the node that answers it follow at once.
+Since v1.0.0-rc.16 that is POST /api/channel/:id/status, before it PUT /api/channel/
+(router/api-router.go).
 """
 
 import json
@@ -120,7 +121,7 @@ class FastPath:
 
 
 def _require_success(answer: _Answer) -> None:
-    """Read the body: the gateway answers many errors with status 200 (newapi.md 8)."""
+    """Read the body: the gateway answers many errors with status 200 (common/gin.go)."""
     where = f"{answer.call}: status {answer.status}"
     if not 200 <= answer.status < 300:
         raise FastPathError(where)

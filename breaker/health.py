@@ -1,9 +1,10 @@
-"""Whether the gateway's database can be written: looked at now and then, told by /-/ready."""
+"""Whether the gateway's database and the record can be written, tried now and then."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from breaker.mode import Mode
+from breaker.store import RecordError, Store
 from newapi.database import Database, DatabaseError
 from newapi.options import read_options
 from newapi.rights import excess, grants, look
@@ -15,15 +16,41 @@ log = logging.getLogger(__name__)
 _statements = logging.getLogger("breaker.statements")
 _statements.setLevel(logging.INFO)  # whatever LOG_LEVEL says: what may be written is to be known
 
-_AGAIN = 3600
-"""Seconds after which the account's rights are tried again."""
+_AGAIN = 60
+"""Seconds after which the account's rights and the record are tried again: a server may have turned
+read-only, a disk be full."""
+_AGAIN_IN_FILE = 3600
+"""The same of SQLite, whose only writer is kept from its work meanwhile."""
+
+
+class _Record:
+    """Whether the record can be written."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tried_at: float | None = None
+        self._failed_writes = 0
+        self.trouble: str | None = None
+
+    def check(self, now: float) -> str | None:
+        """Try it where it is time, where a write has failed, and until one succeeds again."""
+        again = self.trouble is not None or self._failed_writes != self._store.failed_writes
+        if again or self._tried_at is None or not 0 <= now - self._tried_at < _AGAIN:
+            try:
+                self._store.probe()
+                self.trouble = None
+            except RecordError as error:
+                self.trouble = f"BREAKER_STATE: {error}"
+            self._tried_at, self._failed_writes = now, self._store.failed_writes
+        return self.trouble
 
 
 class Health:
-    """The state of the gateway's database when it was last looked at.
+    """The state of the gateway's database and of the record when they were last looked at.
 
     Args:
         database: the gateway's, opened writable.
+        store: the record, without which nothing is disabled.
         switches: one for each kind; where channels cannot be switched the breaker is not ready.
         needed: columns beside those of the switches, as (table, column).
         mode: gives the mode at this moment; off needs no database.
@@ -33,6 +60,7 @@ class Health:
     def __init__(
         self,
         database: Database,
+        store: Store,
         switches: Mapping[Kind, Switch],
         needed: Sequence[tuple[str, str]],
         *,
@@ -40,19 +68,24 @@ class Health:
         clock: Callable[[], float],
     ) -> None:
         self._database = database
+        self._record = _Record(store)
         self._switches = switches
         self._needed = needed
         self._mode = mode
         self._clock = clock
         self._troubles = OncePerMinute(log)
         self._trouble: str | None = f"{database.name}: not looked at yet"
+        self._again = _AGAIN_IN_FILE if database.dialect == "sqlite" else _AGAIN
         self._tried_at: float | None = None
+        self._doubts = 0
         self._told: set[str] = set()
         self.without: dict[Kind, str] = {}
         """What cannot be switched, and why, beside channels."""
 
     def check(self) -> None:
-        """Look at the database, and log once a minute what is wrong."""
+        """Look at both, and log once a minute what is wrong."""
+        if trouble := self._record.check(self._clock()):
+            self._troubles.warning(trouble, self._clock())
         if self._mode() is Mode.OFF:
             return
         try:
@@ -61,10 +94,10 @@ class Health:
             self._switches[Kind.CHANNEL].require(schema)
             for table, column in self._needed:
                 schema.require(table, column)
-            now = self._clock()
-            if self._tried_at is None or not 0 <= now - self._tried_at < _AGAIN:
+            if self._in_doubt():
                 self._try_rights(schema)
-                self._tried_at = now
+                self._tried_at = self._clock()
+                self._doubts = self._database.doubts
         except DatabaseError as error:
             text = str(error)
             self._trouble = (
@@ -77,11 +110,16 @@ class Health:
                 log.info("%s: found", self._database.name)
             self._trouble = None
 
+    def _in_doubt(self) -> bool:
+        """Tell whether rights are to be tried: it is time, or a write failed since, or was slow."""
+        if self._tried_at is None or self._doubts != self._database.doubts:
+            return True
+        return not 0 <= self._clock() - self._tried_at < self._again
+
     def reasons(self) -> list[str]:
         """Give what keeps the breaker from disabling anything, nothing when it is ready."""
-        if self._trouble is None or self._mode() is Mode.OFF:
-            return []
-        return [self._trouble]
+        database = None if self._mode() is Mode.OFF else self._trouble
+        return [trouble for trouble in (self._record.trouble, database) if trouble is not None]
 
     def _try_rights(self, schema: Schema) -> None:
         """Say what may be written, and write it to rows that do not exist.
@@ -109,8 +147,9 @@ class Health:
                 text = "; ".join((str(error), *(f"needed: {grant}" for grant in lacking)))
                 if kind is Kind.CHANNEL:
                     raise DatabaseError(error.fault, text) from None
+                if self.without.get(kind) != text:
+                    log.warning("%ss cannot be disabled: %s", kind, text)
                 self.without[kind] = text
-                log.warning("%ss cannot be disabled: %s", kind, text)
             else:
                 self.without.pop(kind, None)
         if not schema.has("channels", "other_info"):

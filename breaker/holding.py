@@ -1,6 +1,6 @@
 """What to make of something that was disabled, as it is found some seconds later: pure functions.
 
-Who enabled it is told by what the gateways write (newapi.md 6.4, New API controller/channel.go,
+Who enabled it is told by what the gateways write (New API v1.0.0-rc.24, controller/channel.go,
 controller/channel-test.go, service/channel.go, model/channel.go):
 
 - The switch in the list writes the status alone (until v1.0.0-rc.15, and by tag), or the reason

@@ -69,7 +69,7 @@ class Breaker:
         self.mode = ModeSwitch(settings.breaker_mode, settings.breaker_state / "mode")
         language = settings.monitor_lang
         self.health = Health(
-            self.database, switches, _needed(settings), mode=self.mode, clock=clock
+            self.database, self.store, switches, _needed(settings), mode=self.mode, clock=clock
         )
         self.keeper = Keeper(
             parts.board,

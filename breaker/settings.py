@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 
 from breaker.mode import Mode
 from newapi.dsn import EXPECTED, parse_dsn
-from service.settings import Address, Listen, Settings
+from service.settings import PRESENTABLE, Address, BearerToken, Listen, Settings
 
 Language = Literal["en", "zh"]
 
@@ -34,12 +34,6 @@ def _sendable(token: SecretStr | None) -> SecretStr | None:
     text = token.get_secret_value() if token is not None else ""
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("not a token")
-    return token
-
-
-def _long(token: SecretStr) -> SecretStr:
-    if len(token.get_secret_value()) < 16:
-        raise ValueError("too short")
     return token
 
 
@@ -65,7 +59,6 @@ def _names(text: object) -> object:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Age = Annotated[int, BeforeValidator(_age)]
 Token = Annotated[SecretStr | None, AfterValidator(_sendable)]
-LongToken = Annotated[SecretStr, AfterValidator(_long), AfterValidator(_sendable)]
 Dsn = Annotated[SecretStr | None, AfterValidator(_readable)]
 
 
@@ -145,10 +138,7 @@ class BreakerSettings(GatewaySettings, AlertmanagerSettings):
     breaker_listen: Listen = Field(
         Address("127.0.0.1", 9848), description="host:port, as 127.0.0.1:9848"
     )
-    breaker_token: LongToken = Field(
-        description="at least 16 printable ASCII characters without blanks; Alertmanager"
-        " presents them"
-    )
+    breaker_token: BearerToken = Field(description=PRESENTABLE)
     breaker_mode: Mode = Field(Mode.ENFORCE, description=", ".join(Mode))
     breaker_history_days: int = Field(90, ge=1, le=3650, description="days, 1 to 3650")
     breaker_protected_channels: Names = Field(

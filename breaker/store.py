@@ -114,6 +114,8 @@ class Store:
     def __init__(self, folder: Path, *, writable: bool) -> None:
         self.path = folder / FILE
         self._lock = threading.Lock()
+        self.failed_writes = 0
+        """How many transactions failed."""
         try:
             if writable:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,7 +157,17 @@ class Store:
                         self._connection.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
+                self.failed_writes += 1
                 raise self._error(error) from None
+
+    def probe(self) -> None:
+        """Write a page that is there already.
+
+        Raises:
+            RecordError: nothing can be written; mostly the disk is full.
+        """
+        with self.transaction() as connection:
+            connection.execute(f"PRAGMA user_version = {len(_STEPS)}")
 
     def read(self, statement: str, *values: object) -> list[sqlite3.Row]:
         """Give the rows of a SELECT.

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from demo import incidents, inventory
 from demo.incidents import Incident, Kind
+from demo.telling import TELLINGS, Language
 from newapi.database import Database, DatabaseError
 from newapi.dsn import parse_dsn
 
@@ -25,15 +26,6 @@ QUIET = 10
 TOKENS_PER_MINUTE = 40_000_000
 """What the runaway key uses: it passes the threshold of demo/alerts.yml in half a minute."""
 
-WHAT = {
-    "exporter": "metrics",
-    "breaker": "stops channels",
-    "prometheus": "rules and history",
-    "alertmanager": "who is told",
-    "telegram": "stand-in for Telegram: /messages",
-    "grafana": "dashboards",
-}
-
 
 class Story(BaseModel):
     """What the narrator has to know."""
@@ -42,6 +34,7 @@ class Story(BaseModel):
     folder: Path
     incident_after: float
     """Seconds from the moment when everything is up."""
+    lang: Language = "en"
 
 
 class Narrator:
@@ -54,6 +47,8 @@ class Narrator:
         self._session = requests.Session()
         self._session.trust_env = False
         self._messages = 0
+        self._texts = TELLINGS[story.lang]
+        self._channel = ""
 
     def tell(self) -> Iterator[None]:
         """Tell the story; yields whenever it has to wait."""
@@ -63,13 +58,13 @@ class Narrator:
         begin = time.monotonic() + self._story.incident_after
         while time.monotonic() < begin:
             yield from self._telegram()
-        channel, name = self._incident()
+        channel = self._incident()
         for step in (self._overspent, self._fires, self._held, self._disabled, self._silent):
             while not (line := step(channel)):
                 yield from self._telegram()
-            self._tell(line.format(channel=f"channel {channel} ({name})"))
+            self._tell(line)
         self._say("")
-        self._say("That was the story. Everything goes on: look around, Ctrl-C ends it.")
+        self._say(self._texts.end)
         while True:
             yield from self._telegram()
 
@@ -82,20 +77,23 @@ class Narrator:
 
     def _introduce(self) -> None:
         self._say("")
-        self._say("New API Monitor, watching a simulated gateway. Ctrl-C ends everything.")
+        self._say(self._texts.title)
         self._say("")
         for name, url in self._story.urls.items():
-            self._say(f"  {name:<13} {url:<24} {WHAT[name]}")
-        self._say(f"  {'files':<13} {self._story.folder}")
+            self._say(f"  {name:<13} {url:<24} {self._texts.parts[name]}")
+        self._say(f"  {self._texts.files:<13} {self._story.folder}")
         self._say("")
         with self._database.connect() as connection:
             world = inventory.read(connection)
         self._tell(
-            f"gateway: {len(world.channels)} channels serve {len(world.keys)} API keys;"
-            f" in {self._story.incident_after:.0f} s one of them runs away"
+            self._texts.gateway.format(
+                channels=len(world.channels),
+                keys=len(world.keys),
+                seconds=self._story.incident_after,
+            )
         )
 
-    def _incident(self) -> tuple[int, str]:
+    def _incident(self) -> int:
         with self._database.connect() as connection:
             world = inventory.read(connection)
         found = incidents.target(
@@ -103,11 +101,19 @@ class Narrator:
         )
         incidents.start(self._story.folder / "control", found)
         channel, key = world.channel[found.channel or 0], world.key[found.key or 0]
+        self._channel = self._texts.channel.format(id=channel.id, name=channel.name)
         self._tell(
-            f'incident: API key {key.id} "{key.name}" runs away on channel {channel.id}'
-            f" ({channel.name}), {found.tokens_per_minute / 1e6:.0f}M tokens a minute"
+            self._line(
+                self._texts.incident,
+                key=key.id,
+                key_name=key.name,
+                millions=found.tokens_per_minute / 1e6,
+            )
         )
-        return channel.id, channel.name
+        return channel.id
+
+    def _line(self, text: str, **values: object) -> str:
+        return text.format(channel=self._channel, **values)
 
     def _overspent(self, channel: int) -> str:
         samples = self._samples("exporter", "/metrics/alerts")
@@ -118,9 +124,12 @@ class Narrator:
         for labels, value in samples.get("newapi_rule_tokens", []):
             limit, period = limits.get(labels["rule"], (float("inf"), ""))
             if labels.get("channel_id") == str(channel) and value >= limit:
-                return (
-                    f"exporter: {{channel}} used {value / 1e6:.1f}M tokens in {period};"
-                    f" rule {labels['rule']!r} allows {limit / 1e6:.1f}M"
+                return self._line(
+                    self._texts.overspent,
+                    used=value / 1e6,
+                    period=period,
+                    rule=labels["rule"],
+                    allowed=limit / 1e6,
                 )
         return ""
 
@@ -130,13 +139,13 @@ class Narrator:
         for alert in alerts:
             labels = alert["labels"]
             if labels.get("purpose") == "trip" and labels.get("channel_id") == str(channel):
-                return f"Prometheus: {labels['alertname']} fires for {{channel}}"
+                return self._line(self._texts.fires, alert=labels["alertname"])
         return ""
 
     def _held(self, channel: int) -> str:
         held = self._samples("breaker", "/metrics").get("newapi_breaker_held", [])
         if any(labels == {"kind": "channel", "id": str(channel)} for labels, _ in held):
-            return "breaker: told by Alertmanager, it disabled {channel} and wrote down why"
+            return self._line(self._texts.held)
         return ""
 
     def _disabled(self, channel: int) -> str:
@@ -147,7 +156,7 @@ class Narrator:
         )
         if status != 2 or on:
             return ""
-        return f"database: {{channel}} has status 2, and {on} of its {all_of_them} abilities are on"
+        return self._line(self._texts.disabled, on=on, abilities=all_of_them)
 
     def _silent(self, channel: int) -> str:
         (last, later) = self._row(
@@ -158,7 +167,7 @@ class Narrator:
         if later - last < QUIET:
             return ""
         moment = time.strftime("%H:%M:%S", time.localtime(last))
-        return f"gateway: the last request on {{channel}} ended at {moment}; the others serve on"
+        return self._line(self._texts.silent, time=moment)
 
     def _telegram(self) -> Iterator[None]:
         answer = self._get(f"{self._story.urls['telegram']}/messages")

@@ -1,6 +1,7 @@
 """The command newapi-demo run: everything at once on this machine, until Ctrl-C."""
 
 import contextlib
+import importlib
 import os
 import secrets
 import shlex
@@ -13,13 +14,13 @@ import time
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import click
-from honcho.manager import Manager
 
 from demo import past
 from demo.narrator import Story
+from demo.telling import Language
 from deploy.render import render
 from deploy.settings import RenderSettings
 from service.binaries import MissingBinaryError, find
@@ -79,8 +80,9 @@ class _Logs:
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path),
               help="Where to keep everything; default: a temporary folder.")  # fmt: skip
 @exits_on_setting_error
-def command(lang: str, incident_after: float, history: int, folder: Path | None) -> None:
+def command(lang: Language, incident_after: float, history: int, folder: Path | None) -> None:
     """Run a simulated gateway with everything that watches it, until Ctrl-C."""
+    _supervisor()  # before anything is made
     try:
         binaries = {name: find(name) for name in ("prometheus", "alertmanager")}
         find("promtool")
@@ -98,8 +100,22 @@ def command(lang: str, incident_after: float, history: int, folder: Path | None)
         click.echo("demo: everything has ended" + (f"; kept in {place}" if folder else ""))
 
 
+def _supervisor() -> Any:
+    """Give honcho's manager of processes, which only this command needs.
+
+    Raises:
+        SettingError: it is not installed.
+    """
+    try:
+        return importlib.import_module("honcho.manager").Manager
+    except ImportError:
+        raise SettingError(
+            "newapi-demo run needs the Python package honcho: pip install 'newapi-monitor[demo]'"
+        ) from None
+
+
 def _run(
-    place: Path, binaries: Mapping[str, Path], lang: str, incident_after: float, history: int
+    place: Path, binaries: Mapping[str, Path], lang: Language, incident_after: float, history: int
 ) -> int:
     logs = place / "logs"
     logs.mkdir(exist_ok=True)
@@ -116,9 +132,10 @@ def _run(
         urls={name: url for name, url in urls.items() if name != "grafana" or name in binaries},
         folder=place,
         incident_after=incident_after,
+        lang=lang,
     )
     (place / "story.json").write_text(story.model_dump_json(), encoding="utf-8")
-    manager = Manager(_Logs(logs))
+    manager = _supervisor()(_Logs(logs))
     for name, arguments in _commands(place, binaries, urls).items():
         manager.add_process(name, f"exec {shlex.join(arguments)}", cwd=str(place))
     manager.loop()

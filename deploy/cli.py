@@ -1,6 +1,7 @@
 """The command newapi-monitor."""
 
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -14,6 +15,15 @@ from service.settings import EXIT_SETTING, exits_on_setting_error, load
 @click.version_option(package_name="newapi-monitor")
 def main() -> None:
     """Put New API Monitor into service."""
+
+
+@main.command()
+@click.argument("database", type=click.Choice(["mysql", "postgresql"]))
+@click.option("--remove", is_flag=True, help="What takes it back instead.")
+def grants(database: str, *, remove: bool) -> None:
+    """Print the SQL that gives the three accounts their rights; mysql is MariaDB too."""
+    name = f"{database}-remove.sql" if remove else f"{database}.sql"
+    click.echo(files("deploy").joinpath("grants", name).read_text(encoding="utf-8"), nl=False)
 
 
 @main.command()

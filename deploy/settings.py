@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from newapi.dsn import EXPECTED, parse_dsn
-from service.settings import Settings, Url
+from service.settings import PRESENTABLE, BearerToken, Settings, Url
 
 
 def _readable(dsn: SecretStr | None) -> SecretStr | None:
@@ -37,7 +37,7 @@ class RenderSettings(Settings):
     runbook_url: Url | None = Field(
         None, description="http(s)://... where people read docs/runbook.md, or nothing"
     )
-    breaker_token: SecretStr = Field(description="the bearer token that the breaker asks for")
+    breaker_token: BearerToken = Field(description=PRESENTABLE)
     grafana_sql_dsn: Annotated[SecretStr | None, AfterValidator(_readable)] = Field(
         None, description=f"nothing, or {EXPECTED}"
     )

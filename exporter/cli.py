@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -128,6 +129,15 @@ def disable(name: str, alerts_file: str | None) -> None:
 def print_schema() -> None:
     """Print the JSON Schema of the file, for editors."""
     click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+@rules.command("example")
+@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", envvar="MONITOR_LANG",
+              show_default=True, help="Language of names and comments (MONITOR_LANG).")  # fmt: skip
+def print_example(lang: str) -> None:
+    """Print an alerts.yml to begin with: one rule of each type."""
+    example = files("exporter.rules").joinpath(f"example.{lang}.yml")
+    click.echo(example.read_text(encoding="utf-8"), nl=False)
 
 
 @main.command()

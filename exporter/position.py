@@ -1,7 +1,7 @@
 """How far the log table has been read, and which ids were skipped on the way.
 
 Why every row is counted once: an id is given when a transaction inserts, but its row is seen only
-when that commits, so a row may appear below ids that were read already (newapi.md 5). All ids
+when that commits, so a row may appear below ids that were read already. All ids
 between two rows that were read are therefore remembered as a gap and looked for until they appear
 or 60 seconds have gone by since the gap was noticed. The last look comes after those 60 seconds,
 however long nobody could look. A row is thus read either above `last_id` or out of a gap, and

@@ -53,6 +53,9 @@ class Database:
         # it back, and that dies then, is lost to the pool for good.
         self._reads = reading(url, statement_timeout, writable=writable)
         self._writes = writing(url, statement_timeout) if writable else None
+        self.doubts = 0
+        """How many transactions failed, and statements that took too long: the breaker then looks
+        whether it can still write."""
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -61,8 +64,12 @@ class Database:
         Raises:
             DatabaseError: it cannot be reached, or a statement in the block failed.
         """
-        with self._translated(), self._connected(self._reads) as connection:
-            yield connection
+        try:
+            with self._translated(), self._connected(self._reads) as connection:
+                yield connection
+        except DatabaseError as error:
+            self.doubts += error.fault is Fault.TIMEOUT
+            raise
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -74,8 +81,16 @@ class Database:
         """
         if self._writes is None:
             raise ValueError(f"{self.name} was opened for reading")
-        with self._translated(), self._connected(self._writes) as connection, connection.begin():
-            yield connection
+        try:
+            with (
+                self._translated(),
+                self._connected(self._writes) as connection,
+                connection.begin(),
+            ):
+                yield connection
+        except DatabaseError:
+            self.doubts += 1
+            raise
 
     def close(self) -> None:
         """Close what is pooled."""

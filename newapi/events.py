@@ -160,14 +160,17 @@ def _model(name: object, adjusted: list[str]) -> str:
 
 
 def _is_one_api_test(row: LogRow, flavour: Flavour) -> bool:
-    """Tell One API's channel test from New API's failed attempt: both are type 5 (newapi.md 2)."""
+    """Tell One API's channel test from New API's failed attempt: both are type 5 (model/log.go)."""
     return flavour is Flavour.ONE_API or (
         not row.user_id and not row.token_id and row.other is None
     )
 
 
 def _first_token(frt: object, adjusted: list[str]) -> int:
-    """Read `frt`, milliseconds; -1000 means that no first token was seen (newapi.md 4.1)."""
+    """Read `frt`, milliseconds; -1000 means that no first token was seen.
+
+    It is what New API relay/common/relay_info.go, v1.0.0-rc.24, begins with.
+    """
     if type(frt) is float and 0 < frt < INT64:
         return round(frt)
     return max(_whole(frt, adjusted), 0)

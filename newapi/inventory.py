@@ -179,7 +179,11 @@ def _users(connection: Connection, schema: Schema) -> tuple[User, ...]:
 
 
 def _enabled_channels(connection: Connection) -> dict[tuple[str, str], int]:
-    """Count by (model, group) the channels that both routing modes would use (newapi.md 6.2)."""
+    """Count by (model, group) the channels that both routing modes would use.
+
+    Without a memory cache New API reads abilities alone, with one the status of channels alone
+    (model/ability.go, model/channel_cache.go, v1.0.0-rc.24).
+    """
     abilities = table(
         "abilities", *map(column, ("group", "model", "channel_id")), column("enabled", Boolean)
     )

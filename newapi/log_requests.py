@@ -39,9 +39,9 @@ def requests_of(
 ) -> Requests:
     """Look up the requests that ended at `since` or later, both in unix seconds.
 
-    A row is written when a request ends (newapi.md 3); it began use_time (New API, whole seconds)
-    or elapsed_time (One API, milliseconds) before. Failed attempts are requests too; One API logs
-    none, and writes its tests under their type.
+    A row is written when a request ends (model/log.go of both); it began use_time (New API, whole
+    seconds) or elapsed_time (One API, milliseconds) before. Failed attempts are requests too; One
+    API logs none, and writes its tests under their type.
 
     Raises:
         DatabaseError: the database does not answer, or a column is missing or not granted.

@@ -21,8 +21,8 @@ DEFAULTS: Mapping[str, str] = {
     "DataExportEnabled": "true",
     "monitor_setting.auto_test_channel_enabled": "false",
 }
-"""What the gateway takes for an option that nobody has saved (newapi.md 3: New API
-common/constants.go, setting/; rows exist only for saved options)."""
+"""What the gateway takes for an option that nobody has saved (New API common/constants.go,
+setting/, v1.0.0-rc.24; rows exist only for saved options)."""
 
 SWITCHES = (
     "LogConsumeEnabled",

@@ -17,7 +17,7 @@ SECRETS: Mapping[str, tuple[str, ...]] = {
     "users": ("password", "access_token"),
     "options": ("value",),
 }
-"""Columns that no part of this project has to read (newapi.md 7)."""
+"""Columns that no part of this project has to read: keys, passwords, and settings with secrets."""
 
 Columns = Mapping[str, Collection[str]]
 """By table."""

@@ -118,7 +118,7 @@ def details(other: object) -> Details:
 
 
 def source(row_type: int, token_id: int, token_name: object) -> Source:
-    """Tell who asked, by the key's id and name (newapi.md 4.3).
+    """Tell who asked, by the key's id and name (New API model/log.go, v1.0.0-rc.24).
 
     A channel test has no key and a fixed name; its failure has no name at all. The playground has
     no key and a name that says so.

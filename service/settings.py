@@ -7,7 +7,14 @@ from typing import Annotated, Any, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AliasChoices, AliasPath, BeforeValidator, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasPath,
+    BeforeValidator,
+    SecretStr,
+    ValidationError,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -74,6 +81,17 @@ def parse_url(text: object) -> SplitResult:
     return url
 
 
+def _presentable(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if len(text) < 16 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("not a token")
+    return token
+
+
+PRESENTABLE = "at least 16 printable ASCII characters without blanks; Alertmanager presents them"
+"""What is expected of BREAKER_TOKEN."""
+
+BearerToken = Annotated[SecretStr, AfterValidator(_presentable)]
 Listen = Annotated[Address, NoDecode, BeforeValidator(parse_address)]
 Url = Annotated[SplitResult, NoDecode, BeforeValidator(parse_url)]
 Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]

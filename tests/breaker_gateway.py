@@ -1,4 +1,4 @@
-"""The gateway's own API as each of its ages answers (newapi.md 8), for the fast path."""
+"""The gateway's own API as each of its ages answers, for the fast path."""
 
 import json
 import socket

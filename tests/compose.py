@@ -73,9 +73,11 @@ def names(text: str) -> set[str]:
 
 
 def compose(values: Mapping[str, str]) -> dict[str, Any]:
-    """Give the file with these variables."""
-    read: dict[str, Any] = _replaced(yaml.safe_load(FILE.read_text(encoding="utf-8")), values)
-    return read
+    """Give the file with these variables, and the project's name, which Compose adds to them."""
+    read = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    project = {"COMPOSE_PROJECT_NAME": values.get("COMPOSE_PROJECT_NAME") or read["name"]}
+    found: dict[str, Any] = _replaced(read, {**values, **project})
+    return found
 
 
 def _replaced(node: Any, values: Mapping[str, str]) -> Any:

@@ -170,6 +170,8 @@ def test_without_rights_on_keys_channels_are_disabled_all_the_same(
     bench = make(account.dsn)
     assert ready(bench) == "ready\n"
     warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert ready(bench) == "ready\n"  # it is told once, and not tried at each look
+    assert bench.breaker.database.doubts == 1
     [warning] = warnings
     why = "api_keys cannot be disabled: table tokens is missing or not granted"
     # PostgreSQL shows columns that are not granted, so that the statement can be given.

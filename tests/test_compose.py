@@ -1,5 +1,6 @@
 """docker-compose.yml and .env.example: who gets what, who may what, and that it starts."""
 
+import os
 import re
 import shutil
 import stat
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from click.testing import CliRunner
 from pydantic import AliasChoices, SecretStr
 from sqlalchemy import make_url
 
@@ -21,6 +23,7 @@ from demo.load import load as load_rows
 from demo.schema import create
 from demo.world import Sizes
 from deploy.settings import RenderSettings
+from exporter.cli import main as exporter
 from exporter.settings import ExporterSettings
 from service.settings import Settings, load, variables
 from tests.compose import (
@@ -43,6 +46,7 @@ READERS: dict[str, type[Settings]] = {
 }  # fmt: skip
 ONCE = {"render", "backfill"}
 SERVERS = {"newapi-prometheus", "newapi-alertmanager", "newapi-grafana"}
+EXAMPLES = ("exporter/rules/example.en.yml", "exporter/rules/example.zh.yml")
 MINIMUM = {"BREAKER_TOKEN": "only-for-tests-0123456789", "GRAFANA_ADMIN_PASSWORD": "x"}
 
 
@@ -79,6 +83,20 @@ def test_every_service_is_hardened_and_pinned(plain: dict[str, Any]) -> None:
         assert not {"privileged", "cap_add", "env_file", "devices", "pid", "ipc"} & set(service)
 
 
+def test_the_gateways_own_file_is_written_by_the_breaker_alone(plain: dict[str, Any]) -> None:
+    mounts = {
+        name: mount.rpartition(":")[2] == "ro"
+        for name, service in plain["services"].items()
+        for mount in service.get("volumes", [])
+        if ":/gateway" in mount
+    }
+    assert mounts == {"backfill": True, "exporter": True, "breaker": False, "demo": False}
+    grouped = compose({**MINIMUM, "SQLITE_GROUP": "9847"})["services"]
+    assert {n: s["group_add"] for n, s in grouped.items() if "group_add" in s} == {
+        name: ["9847"] for name in ("backfill", "exporter", "breaker")
+    }
+
+
 def test_only_grafana_is_published(plain: dict[str, Any]) -> None:
     ports = {name: s["ports"] for name, s in plain["services"].items() if "ports" in s}
     assert ports == {"newapi-grafana": ["3001:3000"]}
@@ -99,6 +117,16 @@ def test_who_reads_the_database_joins_the_network_of_the_gateway(plain: dict[str
     theirs = compose(given | MINIMUM)["networks"]["gateway"]
     assert theirs == {"name": "new-api_default", "external": "true"}
     assert compose(dotenv(text) | MINIMUM)["networks"]["gateway"] == own
+
+
+def test_a_second_project_beside_the_first_shares_nothing_with_it(plain: dict[str, Any]) -> None:
+    other = compose({**MINIMUM, "COMPOSE_PROJECT_NAME": "second"})
+    assert other["networks"]["gateway"]["name"] == "second-gateway"
+    # Compose names after the project what the file gives no name of its own.
+    for read in (plain, other):
+        assert not any("container_name" in service for service in read["services"].values())
+        assert not any("name" in (volume or {}) for volume in read["volumes"].values())
+        assert {n for n, network in read["networks"].items() if "name" in network} == {"gateway"}
 
 
 def test_images_come_from_a_mirror_if_one_is_named(plain: dict[str, Any]) -> None:
@@ -183,7 +211,7 @@ def test_the_example_has_every_variable_that_a_user_may_set() -> None:
     assert set(example()) - {"ACCESS_PASSWORD"} == interpolated | read | aliases
     fixed = read - interpolated
     _, without_docker = EXAMPLE.read_text(encoding="utf-8").split("### Without Docker")
-    assert set(re.findall(r"^#([A-Z_]+)=", without_docker, re.MULTILINE)) == fixed
+    assert set(re.findall(r"^#?([A-Z_]+)=", without_docker, re.MULTILINE)) == fixed
     documented = {
         re.findall(r"`([^`]+)`", row[0])[0]
         for table in tables("docs/configuration.md")
@@ -201,8 +229,13 @@ def test_what_the_example_shows_as_defaults_are_the_defaults(plain: dict[str, An
         "MONITOR_LANG": "en",
         "GATEWAY_NETWORK_EXTERNAL": "${GATEWAY_NETWORK:+true}",
         "GRAFANA_ADMIN_PASSWORD": "${ACCESS_PASSWORD:-}",
+        # Without Docker: where `make env` puts the rules, and whom the breaker tells.
+        "ALERTS_FILE": "alerts/alerts.yml",
+        "ALERTMANAGER_URL": "http://127.0.0.1:9093",
     }
     compose_has = {
+        "COMPOSE_PROJECT_NAME": plain["name"],
+        "SQLITE_GROUP": plain["services"]["breaker"]["group_add"][0],
         "SQLITE_PATH": environment(plain["services"]["exporter"])["SQLITE_PATH"],
         "BACKFILL_DAYS": environment(plain["services"]["backfill"])["BACKFILL_DAYS"],
         "GRAFANA_PORT": plain["services"]["newapi-grafana"]["ports"][0].removesuffix(":3000"),
@@ -238,16 +271,49 @@ def test_a_shell_reads_the_example_too() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What `make env` needs of the repository."""
-    for name in ("tools/env.sh", ".env.example", "alerts.yml"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+    needed_by_make_env(tmp_path)
     return tmp_path
 
 
-def make_env(folder: Path) -> subprocess.CompletedProcess[str]:
+def needed_by_make_env(folder: Path) -> None:
+    for name in ("tools/env.sh", ".env.example", *EXAMPLES):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copy(ROOT / name, folder / name)
+
+
+def make_env(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [folder / "tools" / "env.sh"], capture_output=True, text=True, check=False, timeout=10
-    )
+        [folder / "tools" / "env.sh"], capture_output=True, text=True, check=False, timeout=10,
+        env=os.environ | environment,
+    )  # fmt: skip
+
+
+def test_make_env_in_chinese(folder: Path) -> None:
+    done = make_env(folder, MONITOR_LANG="fr")
+    assert (done.returncode, done.stderr) == (2, "env: MONITOR_LANG=fr: expected en or zh\n")
+    assert not (folder / ".env").exists()
+    assert make_env(folder, MONITOR_LANG="zh").returncode == 0
+    assert dotenv((folder / ".env").read_text(encoding="utf-8"))["MONITOR_LANG"] == "zh"
+    rules = (folder / "alerts" / "alerts.yml").read_text(encoding="utf-8")
+    assert rules == (ROOT / EXAMPLES[1]).read_text(encoding="utf-8")
+
+
+def test_make_env_puts_no_secret_on_a_command_line(folder: Path) -> None:
+    programs = folder / "programs"  # the only ones that it finds, each of which tells its arguments
+    programs.mkdir()
+    for name in ("dirname", "head", "od", "tr", "mv", "mkdir", "cp"):
+        told = f'#!/bin/sh\necho "$0 $*" >>{folder}/told\nexec {shutil.which(name)} "$@"\n'
+        (programs / name).write_text(told)
+        (programs / name).chmod(0o700)
+    done = subprocess.run(
+        [shutil.which("bash") or "bash", folder / "tools" / "env.sh"],
+        env={"PATH": str(programs)}, capture_output=True, text=True, check=False, timeout=10,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    values = dotenv((folder / ".env").read_text(encoding="utf-8"))
+    told = (folder / "told").read_text()
+    assert "/mv .env.new .env" in told
+    assert not any(values[name] in told for name in ("BREAKER_TOKEN", "GRAFANA_ADMIN_PASSWORD"))
 
 
 def test_make_env_fills_in_secrets_and_never_overwrites(
@@ -378,6 +444,16 @@ def test_what_is_rendered_is_where_the_servers_look(started: Started) -> None:
         mounts = [mount for mount in file["services"][name]["volumes"] if ":/config/" in mount]
         own = name.removeprefix("newapi-")
         assert mounts == [f"{own}-config:/config/{own}:ro"]
+
+
+def test_without_rules_it_runs_and_takes_those_that_come_out_of_the_image(started: Started) -> None:
+    volumes, services, _ = started
+    url = f"http://127.0.0.1:{services['exporter'].port}/metrics/alerts"
+    assert not (volumes / "alerts" / "alerts.yml").exists()
+    assert "newapi_alert_rule{" not in requests.get(url, timeout=5).text
+    example = CliRunner().invoke(exporter, ["rules", "example"]).output
+    (volumes / "alerts" / "alerts.yml").write_text(example, encoding="utf-8")
+    wait_until(lambda: "newapi_alert_rule{" in requests.get(url, timeout=5).text, 20)
 
 
 def test_rendering_removes_what_an_older_version_left(started: Started) -> None:

@@ -51,6 +51,19 @@ def test_what_cannot_work_ends_with_a_line(dsn: str, tmp_path: Path) -> None:
     assert "--control=" in run("incident", "dead", "--control", control, code=2).output
 
 
+def test_without_honcho_all_but_the_demo_itself_works(tmp_path: Path) -> None:
+    (tmp_path / "honcho.py").write_text("raise ModuleNotFoundError")
+    for words, code in ((["--help"], 0), (["run", "--help"], 0), (["run"], 2)):
+        done = subprocess.run(
+            [sys.executable, "-c", GATEWAY, *words],
+            env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        said = "newapi-demo run needs the Python package honcho: " if code else ""
+        assert done.stderr.startswith(said)
+        assert len(done.stderr.splitlines()) == (code == 2)
+
+
 def test_an_incident_is_started_and_stopped(tmp_path: Path) -> None:
     control = tmp_path / "control"
     run("incident", "slow", "--channel", "3", "--for", "60", "--control", str(control))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
@@ -12,9 +13,21 @@ import psutil
 import pytest
 import requests
 
+from demo.telling import TELLINGS
 from tests.servers.process import wait_until
 
 PARTS = {"exporter", "breaker", "prometheus", "alertmanager", "telegram"}
+
+
+def test_the_story_has_the_same_places_in_both_languages() -> None:
+    def places(text: object) -> set[str]:
+        return set(re.findall(r"\{(\w+)", str(text)))
+
+    english, chinese = (asdict(TELLINGS[language]) for language in ("en", "zh"))
+    assert {name: places(text) for name, text in chinese.items()} == {
+        name: places(text) for name, text in english.items()
+    }
+    assert english["parts"].keys() == chinese["parts"].keys()
 
 
 class Demo:

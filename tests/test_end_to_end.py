@@ -1,10 +1,11 @@
 """From a runaway key's log rows to a channel that is off, and a message about it."""
 
-import json
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Row, text
 
 from demo import incidents
 from demo.incidents import Incident, Kind
@@ -15,6 +16,7 @@ from newapi.dsn import parse_dsn
 from tests.servers import MariaDB
 from tests.servers.process import wait_until
 from tests.stack import CHAT_ID, Gateway, Stack
+from tests.stopped import stopped
 
 RULES = """
 rules:
@@ -43,17 +45,18 @@ def test_a_runaway_channel_is_stopped_recorded_and_told(mariadb: MariaDB, mode: 
     world = prepare(database, seed=1, now=time.time())
     found = incidents.target(world, Incident(Kind.RUNAWAY_KEY, tokens_per_minute=60_000_000))
     channel = found.channel or 0
+
+    def ask(sql: str) -> Sequence[Row[Any]]:
+        with database.connect() as connection:
+            return connection.execute(text(sql)).all()
+
     with (
         Stack(dsn, RULES) as stack,
         Gateway(dsn, "--mode", mode, "--sync-frequency", "1", "--rate", "20") as gateway,
     ):
         incidents.start(gateway.control, found)
-        wait_until(lambda: _state(database, channel) == (2, 0), 90, "the channel is off")
-
-        last = wait_until(lambda: _quiet_since(database, channel), 30, "no more requests")
-        reason = _reason(database, channel)
-        assert "newapi-breaker" in reason
-        assert "Runaway <channel>" in reason
+        others = [c.id for c in world.channels if c.status == 1]
+        stopped(ask, channel, "Runaway <channel>", others, 90)
 
         wait_until(stack.telegram.messages, 30, "a message")
         message = stack.telegram.messages()[0]
@@ -68,46 +71,5 @@ def test_a_runaway_channel_is_stopped_recorded_and_told(mariadb: MariaDB, mode: 
         assert [(t["rule"], t["target"]) for t in trips] == [("Runaway <channel>", str(channel))]
         assert trips[0]["value"] >= 8_000_000
         assert trips[0]["threshold"] == 8_000_000
-
-        others = [c.id for c in world.channels if c.id != channel and c.status == 1]
-        assert all(_state(database, other)[0] == 1 for other in others)
-        wait_until(lambda: _newest(database) > last, 30, "the others serve on")
     database.close()
     mariadb.drop_database("end_to_end")
-
-
-def _state(database: Database, channel: int) -> tuple[int, int]:
-    """Give the status of a channel, and how many of its abilities are enabled."""
-    with database.connect() as connection:
-        return (
-            _number(connection, "SELECT status FROM channels WHERE id = :id", channel),
-            _number(
-                connection, "SELECT SUM(enabled) FROM abilities WHERE channel_id = :id", channel
-            ),
-        )
-
-
-def _quiet_since(database: Database, channel: int) -> int:
-    """Give the time of a channel's last request, once others came 3 seconds after it."""
-    with database.connect() as connection:
-        last = _number(
-            connection, "SELECT MAX(created_at) FROM logs WHERE channel_id = :id", channel
-        )
-    return last if _newest(database) - last >= 3 else 0
-
-
-def _newest(database: Database) -> int:
-    with database.connect() as connection:
-        return _number(connection, "SELECT MAX(created_at) FROM logs", 0)
-
-
-def _number(connection: Connection, sql: str, channel: int) -> int:
-    return int(connection.execute(text(sql), {"id": channel} if ":id" in sql else {}).scalar() or 0)
-
-
-def _reason(database: Database, channel: int) -> str:
-    with database.connect() as connection:
-        info = connection.execute(
-            text("SELECT other_info FROM channels WHERE id = :id"), {"id": channel}
-        ).scalar()
-    return str(json.loads(info or "{}")["status_reason"])

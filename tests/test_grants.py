@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
 from demo.load import load
 from demo.schema import create
 from demo.world import Sizes
+from deploy.cli import main as monitor
 from newapi import inventory
 from newapi.database import Database, DatabaseError
 from newapi.dsn import parse_dsn
@@ -75,15 +77,17 @@ class Granted(NamedTuple):
         scheme = "mysql" if isinstance(self.server, MariaDB) else "postgresql"
         return f"{scheme}://{account}:{PASSWORD}@127.0.0.1:{self.server.port}/{self.name}"
 
-    def apply(self) -> None:
-        """Run the file, with the client that the documents name where it is there."""
+    def apply(self, *options: str) -> None:
+        """Run what is printed, with the client that the documents name where it is there."""
+        kind = "mysql" if isinstance(self.server, MariaDB) else "postgresql"
+        printed = CliRunner().invoke(monitor, ["grants", kind, *options])
+        assert printed.exit_code == 0
         if isinstance(self.server, Postgres):
-            self.server.execute((GRANTS / "postgresql.sql").read_text(), database=self.name)
+            self.server.execute(printed.output, database=self.name)
             return
         place = ["-h127.0.0.1", f"-P{self.server.port}", "-uroot", self.name]
-        with (GRANTS / "mysql.sql").open() as file:
-            client = [str(find("mariadb")), "--no-defaults", *place]
-            subprocess.run(client, stdin=file, check=True, timeout=60)
+        client = [str(find("mariadb")), "--no-defaults", *place]
+        subprocess.run(client, input=printed.output, text=True, check=True, timeout=60)
 
 
 @pytest.fixture(params=["mariadb", "postgres"])
@@ -95,7 +99,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[MariaDB | Postgres]:
     kind = "USER" if mysql else "ROLE"
     found.execute(*(f"CREATE {kind} {account} {how}" for account in ACCOUNTS))
     yield found
-    found.execute(*(f"DROP {kind} {account}" for account in ACCOUNTS))
+    found.execute(*(f"DROP {kind} IF EXISTS {account}" for account in ACCOUNTS))
 
 
 def granted_on(server: MariaDB | Postgres, flavour: Flavour, *changes: str) -> Granted:
@@ -124,9 +128,11 @@ def allowed(database: Database, statement: str) -> bool:
     """Whether a statement that changes nothing is allowed; the server's word, not its tables'."""
     try:
         with database.connect() as connection:
+            if database.dialect == "postgresql":  # a default of the account, which anybody may undo
+                connection.execute(text("SET default_transaction_read_only = off"))
             connection.execute(text(statement)).close()
     except DatabaseError as error:
-        if "denied" in str(error) or "read-only" in str(error):
+        if "denied" in str(error):
             return False
         raise
     return True
@@ -171,6 +177,16 @@ def test_what_is_not_granted_is_refused(granted: Granted) -> None:
     assert {name.partition(".")[0] for name in reads["monitor_grafana"]} == {"logs"}
 
 
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_a_right_too_many_would_be_seen(new_api: Granted, account: str) -> None:
+    statements = ("UPDATE users SET quota = 1 WHERE 1 = 0", "DELETE FROM users WHERE 1 = 0")
+    with closing(Database(parse_dsn(new_api.dsn(account)), writable=True)) as database:
+        assert [allowed(database, statement) for statement in statements] == [False, False]
+        more = f"GRANT SELECT, UPDATE, DELETE ON users TO {account}"
+        new_api.server.execute(more, database=new_api.name)
+        assert [allowed(database, statement) for statement in statements] == [True, True]
+
+
 def test_the_exporter_shows_all_that_the_owner_of_the_database_sees(
     granted: Granted, tmp_path: Path
 ) -> None:
@@ -207,7 +223,7 @@ def test_no_option_but_those_of_the_list_can_be_read(new_api: Granted) -> None:
     for account in ("monitor_reader", "monitor_breaker"):
         found = options(new_api.dsn(account), "monitor_options")
         assert found == {option for option in saved if option[0] in DEFAULTS} != set()
-    for file in GRANTS.iterdir():
+    for file in (GRANTS / "mysql.sql", GRANTS / "postgresql.sql"):
         named = file.read_text().replace("''", "'")
         assert [option for option in DEFAULTS if f"'{option}'" not in named] == []
 
@@ -275,3 +291,36 @@ def test_it_runs_again_after_an_upgrade(server: MariaDB | Postgres) -> None:
         assert allowed(reader, "SELECT value FROM monitor_options")
     database.close()
     server.drop_database("granted")
+
+
+def test_everything_is_taken_away_again(new_api: Granted) -> None:
+    kind = "USER" if isinstance(new_api.server, MariaDB) else "ROLE"
+    new_api.apply("--remove")
+    new_api.server.execute(f"DROP {kind} {', '.join(ACCOUNTS)}")
+    asked = {
+        "USER": "SELECT table_name FROM information_schema.tables"
+        " WHERE table_schema = DATABASE() AND table_name LIKE 'monitor%'"
+        " UNION SELECT routine_name FROM information_schema.routines"
+        " WHERE routine_schema = DATABASE() AND routine_name LIKE 'monitor%'",
+        "ROLE": "SELECT relname FROM pg_class WHERE relname LIKE 'monitor%'"
+        " UNION SELECT proname FROM pg_proc WHERE proname LIKE 'monitor%'"
+        " UNION SELECT rolname FROM pg_roles WHERE rolname LIKE 'monitor%'",
+    }
+    with closing(Database(parse_dsn(new_api.root))) as database, database.connect() as connection:
+        assert connection.exec_driver_sql(asked[kind].replace("%", "%%")).all() == []
+
+
+@pytest.mark.parametrize("collation", ["utf8mb3_unicode_ci", "gbk_chinese_ci"])
+def test_any_collation_of_a_mysql_database_will_do(mariadb: MariaDB, collation: str) -> None:
+    made = Granted(mariadb, mariadb.create_database("collated"), Flavour.NEW_API)
+    mariadb.execute(*(f"CREATE USER {account} IDENTIFIED BY '{PASSWORD}'" for account in ACCOUNTS))
+    try:
+        create(parse_dsn(made.root))
+        mariadb.execute(f"ALTER DATABASE collated COLLATE {collation}")
+        made.apply()
+        with closing(Database(parse_dsn(made.dsn("monitor_breaker")), writable=True)) as database:
+            assert allowed(database, "UPDATE channels SET status = 2 WHERE 1 = 0")
+            assert not allowed(database, "SELECT `key` FROM channels")
+    finally:
+        mariadb.drop_database("collated")
+        mariadb.execute(*(f"DROP USER {account}" for account in ACCOUNTS))

@@ -76,7 +76,7 @@ def test_stages_are_pinned_and_come_from_a_mirror_if_one_is_named() -> None:
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     mirrored = [base for base in bases if base.startswith("${")]
     assert [re.sub(r"^\$\{IMAGE_REGISTRY:\+\$\{IMAGE_REGISTRY\}/\}", "", b) for b in mirrored] == [
-        "prom/prometheus:v3.5.0", "library/python:3.13-slim",
+        "prom/prometheus:v3.5.0", "library/python:3.13.9-slim",
     ]  # fmt: skip
     assert set(bases) - set(mirrored) == {"python"}  # a stage of its own
     assert re.search(r"^ARG IMAGE_REGISTRY=$", DOCKERFILE, re.MULTILINE)

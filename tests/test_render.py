@@ -82,6 +82,8 @@ def test_the_database_of_the_dashboards_is_the_one_that_is_named(tmp_path: Path)
     ("settings", "line"),
     [
         ({"BREAKER_TOKEN": ""}, "BREAKER_TOKEN is not set: expected"),
+        # As the breaker says it, which is given the same one.
+        ({"BREAKER_TOKEN": "geheim"}, "BREAKER_TOKEN has a wrong value (not shown): expected"),
         ({**TELEGRAM, "TELEGRAM_CHAT_ID": "group"}, "TELEGRAM_CHAT_ID=group: expected"),
         ({"TELEGRAM_BOT_TOKEN": "1:x"}, "TELEGRAM_CHAT_ID is not set: expected"),
         ({"PROMETHEUS_URL": "prometheus"}, "PROMETHEUS_URL=prometheus: expected http://host"),

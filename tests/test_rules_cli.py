@@ -30,6 +30,15 @@ def command(*arguments: object, **environment: str) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments], env=environment)
 
 
+def test_an_example_is_printed_in_either_language() -> None:
+    english, chinese = (command("rules", "example", "--lang", lang) for lang in ("en", "zh"))
+    assert english.output == EXAMPLE.read_text(encoding="utf-8")
+    there, here = (read_rules(r.output, "alerts.yml").rules for r in (english, chinese))
+    told = [[rule.model_dump(exclude={"name"}) for rule in rules] for rules in (there, here)]
+    assert told[0] == told[1]
+    assert not {rule.name for rule in here} & {rule.name for rule in there}
+
+
 FILE = dedent("""\
     # My rules.
     timezone: Asia/Shanghai  # where we are

@@ -1,17 +1,26 @@
 """Secrets never show: in no line of a log, page, command line, or file of another server."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import requests
+from click.testing import CliRunner
 
+from breaker.cli import main as breaker
+from breaker.store import Store
+from demo.cli import main as demo
+from deploy.cli import main as monitor
 from deploy.render import render
 from deploy.settings import RenderSettings
+from exporter.cli import main as exporter
 from newapi.database import Database
 from newapi.dsn import parse_dsn
+from service.binaries import find
 from service.settings import load
-from tests.gateway import gateway_at
+from tests.gateway import gateway_at, put
 from tests.programs import Breaker, Exporter, Program
 from tests.servers import MariaDB, Postgres
 from tests.servers.process import free_port, wait_until
@@ -155,3 +164,90 @@ def test_each_server_gets_its_own_secrets_alone(tmp_path: Path) -> None:
     assert LOG_PASSWORD not in found["alertmanager"]
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or path.stat().st_mode & 0o077 == 0, path
+
+
+def everything(dsn: str) -> dict[str, str]:
+    """Every variable that is a secret, or may hold one."""
+    return {
+        "SQL_DSN": dsn, "LOG_SQL_DSN": dsn, "BREAKER_SQL_DSN": dsn, "GRAFANA_SQL_DSN": dsn,
+        "BREAKER_TOKEN": TOKEN, "TELEGRAM_BOT_TOKEN": BOT, "TELEGRAM_CHAT_ID": "-1",
+        "TELEGRAM_PROXY_URL": "http://proxy:geheim-of-the-proxy@127.0.0.1:1",
+        "GATEWAY_URL": f"http://127.0.0.1:{free_port()}", "GATEWAY_TOKEN": GATEWAY_TOKEN,
+        "GATEWAY_USER_ID": "1", "ALERTMANAGER_URL": f"http://127.0.0.1:{free_port()}",
+        "LOG_LEVEL": "DEBUG",
+    }  # fmt: skip
+
+
+def ran(folder: Path, line: str, environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run a command in a folder; gives its exit code, and all that it said."""
+    name, *words = line.format(folder=folder).split()
+    done = CliRunner().invoke(COMMANDS[name], words, env=dict(environment), catch_exceptions=False)
+    return done.exit_code, done.output
+
+
+COMMANDS = {"exporter": exporter, "breaker": breaker, "monitor": monitor, "demo": demo}
+ASKING = (
+    "exporter check --alerts-file {folder}/none.yml",
+    "exporter backfill --days 1 --out {folder}/prometheus --state {folder}/exporter",
+    "breaker release --all --state {folder}/breaker",
+    "demo load --rows 1",
+)
+"""Commands that ask the database, which does not answer."""
+OTHERS = (
+    ("exporter rules list --alerts-file {folder}/wrong.yml", 1),
+    ("exporter import-token-monitor {folder}/wrong.yml", 1),
+    ("breaker test-notification", 1),
+    ("breaker history --state {folder}/none", 2),
+    ("monitor render --out {folder}/wrong.yml", 2),
+    ("monitor render --out {folder}/config", 0),
+)
+"""Commands that fail for other reasons, with their exit code; the last tells what it wrote."""
+
+
+def test_no_command_tells_a_secret_when_its_database_fails(dsn: str, tmp_path: Path) -> None:
+    held = Store(tmp_path / "breaker", writable=True)
+    held.close()
+    for wrong in broken(dsn):
+        for line in ASKING:
+            code, said = ran(tmp_path, line, everything(wrong))
+            # Nothing is held, so that release needs no database.
+            assert code == (2 if "release" in line else 3), said
+            assert MARK not in said, line
+    code, said = ran(tmp_path, ASKING[0], everything(dsn))
+    assert code == 0
+    assert MARK not in said
+
+
+@pytest.mark.parametrize(("line", "code"), OTHERS)
+def test_no_command_tells_a_secret_when_something_else_fails(
+    tmp_path: Path, line: str, code: int
+) -> None:
+    (tmp_path / "wrong.yml").write_text("rules: 1")
+    found, said = ran(tmp_path, line, everything(f"mysql://keeper:{PASSWORD}@127.0.0.1:1/x"))
+    assert found == code, said
+    assert MARK not in said
+
+
+@pytest.mark.parametrize("name", [name for name in everything("") if "DSN" in name])
+@pytest.mark.parametrize("line", [*ASKING, "monitor render --out {folder}/config"])
+def test_a_dsn_that_cannot_be_read_is_not_shown(tmp_path: Path, line: str, name: str) -> None:
+    settings = everything(f"sqlite:///{tmp_path}/none.db") | {name: f"u:{PASSWORD}@127.0.0.1"}
+    _, said = ran(tmp_path, line, settings)
+    assert MARK not in said
+
+
+def test_the_programs_that_a_backfill_starts_are_given_no_secret(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = {"type": 2, "created_at": int(time.time()) - 7200, "channel_id": 7, "model_name": "m"}
+    with closing(Database(parse_dsn(dsn), writable=True)) as database:
+        put(database, "logs", *({**past, "quota": quota} for quota in range(9)))
+    told, program = tmp_path / "told", tmp_path / "promtool"
+    program.write_text(f'#!/bin/sh\necho "$0 $*" >>{told}\nexec {find("promtool")} "$@"\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PROMTOOL", str(program))
+    code, said = ran(tmp_path, ASKING[1], everything(dsn))
+    assert code == 0, said
+    assert "create-blocks-from" in told.read_text()
+    assert MARK not in said + told.read_text()
+    assert MARK not in read_all(tmp_path)

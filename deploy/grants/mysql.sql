@@ -7,7 +7,7 @@
 -- Then, with the name of the gateway's database:
 --   mysql -u root -p newapi < deploy/grants/mysql.sql
 -- and the same with the log database, if LOG_SQL_DSN names one. Run it again after an upgrade of
--- the gateway: columns and tables that are not there are left out.
+-- the gateway: columns and tables that are not there are left out. mysql-remove.sql takes it back.
 
 SET @monitor_host = '%';  -- the host in the names of the accounts
 
@@ -19,17 +19,21 @@ DELIMITER //
 CREATE PROCEDURE monitor_grant(account TEXT, relation TEXT, readable TEXT, writable TEXT)
 BEGIN
     SET SESSION group_concat_max_len = 65535;
+    -- With a collation of their own: the database's may be none that names can be compared by.
+    SET @monitor_relation = CONVERT(relation USING utf8mb4) COLLATE utf8mb4_bin,
+        @monitor_readable = CONVERT(REPLACE(readable, ' ', '') USING utf8mb4) COLLATE utf8mb4_bin,
+        @monitor_writable = CONVERT(REPLACE(writable, ' ', '') USING utf8mb4) COLLATE utf8mb4_bin;
     SELECT CONCAT(
         'GRANT SELECT (', GROUP_CONCAT('`', column_name, '`'), ')',
         COALESCE(CONCAT(', UPDATE (', GROUP_CONCAT(
-            IF(FIND_IN_SET(column_name, REPLACE(writable, ' ', '')), CONCAT('`', column_name, '`'), NULL)
+            IF(FIND_IN_SET(column_name, @monitor_writable), CONCAT('`', column_name, '`'), NULL)
         ), ')'), ''),
         ' ON `', relation, '` TO ''', account, '''@''', @monitor_host, ''''
     )
     INTO @monitor_grant
     FROM information_schema.columns
-    WHERE table_schema = DATABASE() AND table_name = relation
-        AND FIND_IN_SET(column_name, REPLACE(readable, ' ', ''));
+    WHERE table_schema = DATABASE() AND table_name = @monitor_relation
+        AND FIND_IN_SET(column_name, @monitor_readable);
     IF @monitor_grant IS NOT NULL THEN
         PREPARE monitor_grant FROM @monitor_grant;
         EXECUTE monitor_grant;

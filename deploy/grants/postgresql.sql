@@ -7,7 +7,8 @@
 -- Then, as the owner of the tables or a superuser, with the name of the gateway's database:
 --   psql -U postgres -d newapi -f deploy/grants/postgresql.sql
 -- and the same with the log database, if LOG_SQL_DSN names one. Run it again after an upgrade of
--- the gateway: columns and tables that are not there are left out.
+-- the gateway: columns and tables that are not there are left out. postgresql-remove.sql takes it
+-- back.
 
 DO $grants$
 DECLARE
