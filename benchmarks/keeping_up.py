@@ -9,9 +9,9 @@ every 15 seconds. They are all measured in the same way:
   there were then; what was scraped before it began is subtracted. A scrape comes at a random
   moment of its 15 seconds: two things that are done every 15 seconds would keep the distance that
   they had by chance.
-- Processor: what user and system time of the process grew by.
-- Database: what the account's BUSY_TIME and ROWS_READ grew by (userstat=1), with the time that a
-  statement has been running for at the moment, which the server adds only when it is done.
+- CPU: what user and system time of the process grew by.
+- DB: what the account's BUSY_TIME, CPU_TIME and ROWS_READ grew by (userstat=1), from the end
+  of one of its statements to the end of another, since the server adds them only then.
 
 At the end, each must have come to what SQL sums up.
 """
@@ -25,9 +25,8 @@ import threading
 import time
 from bisect import bisect_left
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import psutil
 from sqlalchemy import text
@@ -49,14 +48,15 @@ TOGETHER = 200
 """Rows of a transaction."""
 BYTES_A_ROW = 400
 """Memory that the database is given, more than a row and its entries in the indexes take."""
+LATE = 5
+"""Seconds by which the writer may be behind at the end."""
 PATIENCE = 300
 """Seconds that a program may take to begin, and to come to the end."""
 FETCH = Path(__file__).parent.parent / "tools" / "rivals.sh"
 NAME = "keeping"
 
-BUSY = """
-SELECT BUSY_TIME + (SELECT COALESCE(SUM(TIME_MS), 0) / 1000 FROM information_schema.PROCESSLIST
-                    WHERE USER = :account AND COMMAND = 'Query'), ROWS_READ
+USED = """
+SELECT SELECT_COMMANDS, BUSY_TIME, CPU_TIME, ROWS_READ
 FROM information_schema.USER_STATISTICS WHERE USER = :account
 """
 SUMS = """
@@ -115,31 +115,28 @@ class Writer:
             wait = max(0.0, -self.behind / RATE)
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What a program has used so far, or in a while."""
+class Used(NamedTuple):
+    """What the database has done for an account so far; times in seconds."""
 
     moment: float
-    processor: float
+    statements: float
     busy: float
+    processor: float
     rows: float
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """What came of one program.
 
     Attributes:
         ages: seconds, at each scrape.
-        processor: seconds a second.
-        busy: seconds a second that the database worked for it.
-        rows: that the database read for it, a second.
+        processor: seconds a second of the program.
+        database: used a second.
     """
 
     ages: list[float]
     processor: float
-    busy: float
-    rows: float
+    database: Used
 
 
 def main(seconds: int = SECONDS, *sizes: int) -> None:
@@ -151,8 +148,8 @@ def main(seconds: int = SECONDS, *sizes: int) -> None:
         with MariaDB("--userstat=1", memory) as server:
             database = _table(server, rows)
             print(f"  {rows:,} rows in the table")
-            print(f"    {'':<24}{'age p50':>9}{'p99':>8}{'scrapes':>9}", end="")
-            print(f"{'processor':>11}{'database':>10}{'rows read/s':>13}")
+            print(f"    {'':<24}{'age p50':>9}{'p99':>8}{'scrapes':>9}{'CPU':>8}", end="")
+            print(f"{'DB busy':>9}{'DB CPU':>8}{'rows read/s':>13}")
             for make in CONTENDERS:
                 found = _measure(make, server, database, rows, seconds)
                 print(f"    {make.title:<24}{_row(found)}", flush=True)
@@ -182,17 +179,19 @@ def _measure(
         before = program.figures()
         with Writer(database, rows) as writer:
             wait_until(lambda: program.figures().requests > before.requests, PATIENCE)
+            first = _used(program, database)
+            process, began = psutil.Process(program.pid), time.monotonic()
+            spent = sum(process.cpu_times()[:2])
             ages: list[float] = []
-            first = _spent(program, database)
             for start in range(0, seconds, INTERVAL):
-                length = min(INTERVAL, seconds - start)
-                _sleep_until(first.moment + start + rng.uniform(0, length))
+                _sleep_until(began + start + rng.uniform(0, min(INTERVAL, seconds - start)))
                 moment = time.monotonic()
                 counted = program.figures().since(before).requests
                 ages.append(writer.age(moment, counted))
-            _sleep_until(first.moment + seconds)
-            last = _spent(program, database)
-            if writer.behind > RATE:
+            _sleep_until(began + seconds)
+            processor = (sum(process.cpu_times()[:2]) - spent) / (time.monotonic() - began)
+            last = _used(program, database)
+            if writer.behind > LATE * RATE:
                 raise RuntimeError(f"{writer.behind:,.0f} rows behind: not {RATE} a second")
         with database.connect() as connection:
             sums = connection.execute(text(SUMS), {"rows": rows}).one()
@@ -200,19 +199,21 @@ def _measure(
         wait_until(lambda: program.figures().since(before) == truth, PATIENCE, f"{truth}")
     _remove_added(database, rows)
     took = last.moment - first.moment
-    return Measured(
-        ages,
-        (last.processor - first.processor) / took,
-        (last.busy - first.busy) / took,
-        (last.rows - first.rows) / took,
-    )
+    used = Used(*((now - then) / took for now, then in zip(last, first, strict=True)))
+    return Measured(ages, processor, used)
 
 
-def _spent(program: Contender, database: Database) -> Spent:
-    used = psutil.Process(program.pid).cpu_times()
-    with database.connect() as connection:
-        busy, rows = connection.execute(text(BUSY), {"account": program.name}).one()
-    return Spent(time.monotonic(), used.user + used.system, float(busy), float(rows))
+def _used(program: Contender, database: Database) -> Used:
+    """Wait for the end of a statement of the program, and look."""
+
+    def look() -> Used:
+        with database.connect() as connection:
+            row = connection.execute(text(USED), {"account": program.name}).one()
+        return Used(time.monotonic(), *map(float, row))
+
+    before = look().statements
+    wait_until(lambda: look().statements > before, PATIENCE, f"a statement of {program.name}")
+    return look()
 
 
 def _remove_added(database: Database, rows: int) -> None:
@@ -237,7 +238,8 @@ def _row(found: Measured) -> str:
     worst = ages[math.ceil(0.99 * len(ages)) - 1]
     return (
         f"{statistics.median(ages):>8.1f}s{worst:>7.1f}s{len(ages):>9}"
-        f"{found.processor:>11.1%}{found.busy:>10.1%}{found.rows:>13,.0f}"
+        f"{found.processor:>8.1%}{found.database.busy:>9.1%}{found.database.processor:>8.1%}"
+        f"{found.database.rows:>13,.0f}"
     )
 
 
