@@ -3,13 +3,14 @@
 import os
 import platform
 
-from benchmarks import catchup, rules, scrape, trip
+from benchmarks import catchup, keeping_up, rules, scrape, trip
 
 
 def main() -> None:
     """Measure everything, one benchmark after the other."""
     print(f"Python {platform.python_version()}, {os.cpu_count()} processors, {platform.machine()}")
     catchup.main()
+    keeping_up.main()
     scrape.main()
     trip.main()
     rules.main()
