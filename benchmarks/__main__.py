@@ -3,7 +3,7 @@
 import os
 import platform
 
-from benchmarks import catchup, rules, scrape, trip
+from benchmarks import catchup, gateway_cost, rules, scrape, trip
 
 
 def main() -> None:
@@ -13,6 +13,7 @@ def main() -> None:
     scrape.main()
     trip.main()
     rules.main()
+    gateway_cost.main()
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def _measure(kind: Kind, mode: Mode, seconds: float, rounds: int) -> list[Slice]
     processors = sorted(os.sched_getaffinity(0))
     gateway, monitor = processors, processors
     if mode.apart:
-        gateway, monitor = processors[:-1], processors[-1:]
+        gateway, monitor = processors[:-1] or processors, processors[-1:]
     many, rate = kind.writers, None
     if mode.steady:
         many, rate = WRITERS, kind.rate / WRITERS
@@ -168,6 +168,7 @@ def _report(slices: list[Slice]) -> str:
     for reader, pairs in _ratios(slices).items():
         spreads = (_spread(column) for column in zip(*pairs, strict=True))
         lines.append(_line(reader, (f"{len(pairs)}", *spreads), 22))
+    lines.append(f"    {sum(one.rows for one in slices):,} rows were committed, and all counted")
     return "\n".join(lines)
 
 
