@@ -3,7 +3,7 @@
 import os
 import platform
 
-from benchmarks import catchup, keeping_up, rules, scrape, trip
+from benchmarks import catchup, gateway_cost, keeping_up, rules, scrape, trip
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
     scrape.main()
     trip.main()
     rules.main()
+    gateway_cost.main()
 
 
 if __name__ == "__main__":
