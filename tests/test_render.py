@@ -151,4 +151,5 @@ def test_an_installed_wheel_has_all_its_files(tmp_path: Path) -> None:
     )
     assert (tmp_path / "config" / "grafana" / "dashboards" / "zh" / "overview.json").is_file()
     assert (tmp_path / "config" / "prometheus" / "rules" / "token_usage.yml").is_file()
-    assert (tmp_path / "config" / "alertmanager" / "templates" / "telegram.tmpl").is_file()
+    templates = tmp_path / "config" / "alertmanager" / "templates"
+    assert {path.name for path in templates.iterdir()} == {"telegram.tmpl", "words.tmpl"}
