@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ GATEWAY = {"scope": "gateway", "target": "gateway"}
 class Chat:
     """Alertmanager as it is rendered, but in a hurry, and the chat that it writes to."""
 
-    def __init__(self, language: str, folder: Path) -> None:
+    def __init__(self, language: str, folder: Path, hour: str = "2s", again: str = "59m") -> None:
         self.language = language
         self._open = ExitStack()
         self._telegram = self._open.enter_context(Telegram())
@@ -45,7 +46,7 @@ class Chat:
             monitor_lang=language,
         )
         render(settings, folder)
-        hurry(folder, wait="400ms", crowd="400ms", interval="300ms", hour="2s")
+        hurry(folder, wait="400ms", crowd="400ms", interval="300ms", hour=hour, again=again)
         config = folder / "alertmanager" / "alertmanager.yml"
         self.server = self._open.enter_context(Alertmanager(config))
 
@@ -59,6 +60,10 @@ class Chat:
         now = datetime.now(UTC).isoformat()
         known = {**alert["annotations"], **annotations}
         self.send({**alert, "annotations": known, "endsAt": now})
+
+    def times(self) -> list[float]:
+        """Tell when messages arrived, unix seconds."""
+        return [float(message["time"]) for message in self._telegram.messages()]
 
     def message(self, *parts: str) -> str:
         """Wait for a message that holds these texts."""
@@ -335,3 +340,23 @@ def test_what_is_said_of_the_monitor_is_said_in_the_language(chat: Chat) -> None
             lines = chat.message(f"{icon} {titles[name]}").splitlines()
             assert lines[2:] == ["查看仪表盘"]
             assert re.search("[一-龥]{8}", lines[1])
+
+
+HOUR = 4
+"""Seconds that stand for an hour."""
+
+
+def test_a_rule_with_a_star_is_told_once_an_hour(tmp_path: Path) -> None:
+    """An hour stands for at most one message, also where more targets come, and it comes again."""
+    chat = Chat("en", tmp_path, hour=f"{HOUR}s", again=f"{1000 * HOUR * 59 // 60}ms")
+    try:
+        for told, targets in enumerate((1, 2, 3, 3, 3)):  # two that come late, then nothing new
+            chat.send(*busy_keys("Star", targets))
+            wait_until(lambda told=told: len(chat.times()) > told, 5 * HOUR, "a message")
+        times = chat.times()
+    finally:
+        chat.close()
+    gaps = [later - before for before, later in pairwise(times)]
+    assert min(gaps) > 0.8 * HOUR, "more than one an hour"
+    # A look may come late on a busy machine; every second one would be missed without fail.
+    assert min(gaps[2:]) < 1.6 * HOUR, "not told again in time"
