@@ -176,7 +176,7 @@ class Stack:
 def hurry(
     config: Path,
     wait: str = "1s",
-    crowd: str = "4s",
+    crowd: str = "10s",
     interval: str = "1s",
     hour: str = "1h",
     again: str = "59m",

@@ -86,6 +86,14 @@ class Chain:
         assert self.stack.telegram.refused() == []
         return [str(message["text"]) for message in self.stack.telegram.messages()]
 
+    def timed(self) -> list[str]:
+        """Give the texts with the second of their arrival, for who looks for the reason of one."""
+        messages = self.stack.telegram.messages()
+        return [
+            f"{message['time'] - messages[0]['time']:.0f} s: {message['text']}"
+            for message in messages
+        ]
+
     def message(self, *parts: str) -> str:
         """Wait for a message that holds these texts.
 
@@ -106,6 +114,11 @@ class Chain:
         now = int(time.time() + offset) // 60 % 1440
         hours, minutes = moment.rsplit(maxsplit=1)[-1].split(":")
         return (now - int(hours) * 60 - int(minutes)) % 1440
+
+    def await_log_of_messages(self) -> None:
+        """Wait until Alertmanager wrote down what it sent, which it does at intervals."""
+        log, now = self.stack.alertmanager.data / "nflog", time.time()
+        wait_until(lambda: log.is_file() and log.stat().st_mtime > now, 30, "its log of messages")
 
     def mark(self, number: int) -> None:
         """See a row of this moment go through the whole chain."""
@@ -274,9 +287,8 @@ def test_a_crash_is_no_second_message(chain: Chain, number: int, parts: list[str
     """
     for part in parts:
         server: Server = getattr(chain.stack, part)
-        if part == "alertmanager":  # it writes down what it sent at intervals
-            log, now = server.data / "nflog", time.time()
-            wait_until(lambda: log.is_file() and log.stat().st_mtime > now, 30, "its log")  # noqa: B023
+        if part == "alertmanager":
+            chain.await_log_of_messages()
         server.stop(crash=True)
         server.start()
     chain.mark(number)
@@ -326,4 +338,4 @@ def test_nothing_was_told_twice_or_without_a_reason(chain: Chain) -> None:
         [("told", name) for name in tells]
         + [("breaker", name) for name in (*stops, "dry", *refused)]
         + [("ended", name) for name in ("ends", "removed")]
-    ), "\n\n".join(chain.texts())
+    ), "\n\n".join(chain.timed())

@@ -1,4 +1,4 @@
-"""The JSON Schema of alerts.yml, by a validator: what editors mark, what only the exporter finds."""
+"""The JSON Schema of alerts.yml, by a validator: what editors mark, and what they cannot."""
 
 import json
 from pathlib import Path
