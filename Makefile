@@ -19,7 +19,7 @@ unexport PYTHONHOME PYTHONPATH
 
 .PHONY: help
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
 venv: $(VENV) ## make .venv/ with pinned Python packages
@@ -55,6 +55,14 @@ format: $(VENV) ## put the code into shape
 .PHONY: test
 test: lint servers ## all tests, on real servers
 	$(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+# A newer release of Debian, whose Prometheus, Alertmanager and VictoriaMetrics are tried.
+SUITE ?= forky
+.PHONY: test-versions
+test-versions: $(VENV) servers ## the tests of alerts on servers of another release (SUITE=forky)
+	@versions=$$(tools/versions.sh $(SUITE)) && env $$versions \
+		$(BIN)/pytest -n $(JOBS) --dist loadfile tests/test_rules_prometheus.py tests/test_rules_prometheus_monitor.py \
+		tests/test_vmalert.py tests/test_render.py tests/test_telegram.py tests/test_alert_chain.py $(PYTEST_ARGS)
 
 .PHONY: torture
 torture: $(VENV) servers ## kill, cut and race the programs on purpose (long)

@@ -39,6 +39,7 @@ _SILENT = {Reason.OFF, Reason.OTHER_TRIP, Reason.OVERRIDDEN}
 _NAME, _WHY = 60, 500
 """Characters of a name and of a reason in a text: Telegram takes 4,096, Alertmanager cuts tags."""
 
+_SIGNS = {"USD": "$", "CNY": "¥"}
 _UNITS = {"token_usage": " tokens", "error_rate": "%", "request_spike": "%", "latency": " s"}
 
 
@@ -194,11 +195,26 @@ def _measure(alert: Alert, texts: Texts) -> str:
         return ""
     unit = _UNITS.get(kind, "")
     value, threshold = _number(alert.value) + unit, _number(alert.threshold) + unit
-    if kind in {"cost", "quota_low"}:  # which currency it is in, the rule has written there
-        value = alert.annotation("used") or value
-        threshold = alert.annotation("allowed") or threshold
+    if kind in {"cost", "quota_low"}:
+        value, threshold = _money(alert.value, alert), _money(alert.threshold, alert)
     words = texts.measure if period else texts.left
-    return words.format(value=_cut(value, _NAME), threshold=_cut(threshold, _NAME), period=period)
+    return words.format(
+        value=_cut(value, _NAME), threshold=_cut(threshold, _NAME), period=_period(period, texts)
+    )
+
+
+def _money(value: float, alert: Alert) -> str:
+    """Give an amount in the rule's currency, and more digits of what is less than a cent."""
+    sign, amount = "-" if value < 0 else "", abs(value)
+    text = f"{amount:.6f}".rstrip("0") if 1e-6 <= amount < 0.01 else f"{amount:,.2f}"
+    return f"{sign}{_SIGNS.get(alert.label('currency'), '$')}{text}"
+
+
+def _period(period: str, texts: Texts) -> str:
+    start, dots, end = period.replace("T", " ").partition("..")
+    last, today, since, between = texts.periods
+    words = (between if end else since) if dots else today if period == "today" else last
+    return words.format(start=start, end=end)
 
 
 def _why(alert: Alert, decision: Decision, texts: Texts) -> str:

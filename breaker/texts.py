@@ -17,6 +17,8 @@ class Texts:
     whys: dict[str, str]
     """By Reason, Release or Undone; a Fault has a detail that says it."""
     measure: str
+    periods: tuple[str, str, str, str]
+    """So long before now; today; a range without end; one with an end."""
     left: str
     """The measure of what has no period: how much is left."""
     undo: dict[Kind, str]
@@ -66,7 +68,8 @@ TEXTS: dict[Language, Texts] = {
             Undone.GATEWAY_TEST: "the gateway enabled it after a test",
             Undone.EDIT_FORM: "an edit form that was opened before had enabled it",
         },
-        measure=": {value} in {period}, the limit is {threshold}",
+        measure=": {value} {period}, the limit is {threshold}",
+        periods=("in {start}", "today", "since {start}", "from {start} to {end}"),
         left=": {value} left, the threshold is {threshold}",
         undo={
             Kind.CHANNEL: "To undo: enable the channel on New API's page Channels, or run"
@@ -123,7 +126,8 @@ TEXTS: dict[Language, Texts] = {
             Undone.GATEWAY_TEST: "网关测试通过后自动启用了它",
             Undone.EDIT_FORM: "熔断前打开的编辑页面在保存时把它启用了",
         },
-        measure="：{period} 内 {value}，上限 {threshold}",
+        measure="：{period} {value}，上限 {threshold}",
+        periods=("{start} 内", "今日", "自 {start} 起", "{start} 至 {end}"),
         left="：仅剩 {value}，阈值 {threshold}",
         undo={
             Kind.CHANNEL: "恢复方法：在 New API 的“渠道”页面启用该渠道，或运行"

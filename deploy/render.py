@@ -59,9 +59,7 @@ def render(settings: RenderSettings, out: Path, *, prune: bool = False) -> list[
             elif package == "prometheus":
                 text = _linked(text, settings)
             written.append(_write(target, text))
-    template = files("alertmanager").joinpath(f"templates/telegram.{settings.monitor_lang}.tmpl")
-    target = out / "alertmanager" / "templates" / "telegram.tmpl"
-    written.append(_write(target, template.read_text(encoding="utf-8")))
+    written += _messages(out / "alertmanager" / "templates", settings.monitor_lang)
     # For Grafana's own menus: GF_USERS_DEFAULT_LANGUAGE__FILE.
     written.append(_write(out / "grafana" / "language", _LANGUAGES[settings.monitor_lang]))
     for folder in ("alerting", "plugins"):  # Grafana logs an error for each that is missing
@@ -72,6 +70,16 @@ def render(settings: RenderSettings, out: Path, *, prune: bool = False) -> list[
                 if path.is_file() and path not in written:
                     path.unlink()
     return written
+
+
+def _messages(folder: Path, language: str) -> list[Path]:
+    """Write what Telegram messages are made of, with the words of one language."""
+    templates = files("alertmanager").joinpath("templates")
+    names = {"telegram.tmpl": "telegram.tmpl", f"words.{language}.tmpl": "words.tmpl"}
+    return [
+        _write(folder / name, templates.joinpath(source).read_text(encoding="utf-8"))
+        for source, name in names.items()
+    ]
 
 
 def _variables(settings: RenderSettings, out: Path) -> dict[str, Any]:

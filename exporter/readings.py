@@ -76,9 +76,14 @@ class Readings:
 
     def active(self, rule: Rule, zone: ZoneInfo) -> bool:
         """Tell whether a rule counts now."""
-        now = self._clock()
-        over = isinstance(rule.period, Range) and now >= (rule.period.ends_at(zone) or now + 1)
-        return rule.enabled and not over and holds(rule.minutes, now, zone)
+        return (
+            rule.enabled and not self.over(rule, zone) and holds(rule.minutes, self._clock(), zone)
+        )
+
+    def over(self, rule: Rule, zone: ZoneInfo) -> bool:
+        """Tell whether a rule's range has ended."""
+        end = rule.period.ends_at(zone) if isinstance(rule.period, Range) else None
+        return end is not None and self._clock() >= end
 
     def filled(self, rule: Rule, zone: ZoneInfo) -> float:
         """Tell what part of a rule's window is filled, from 0 to 1."""

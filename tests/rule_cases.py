@@ -40,6 +40,8 @@ class Kind:
     clock: str = "newapi_counted_until_timestamp_seconds"
     fresh: int = 60
     """Seconds for which data count as fresh."""
+    unit: float = 1
+    """Quota units to one unit of a rule's currency; the fields above are in quota units."""
 
     @property
     def trip(self) -> str:
@@ -55,7 +57,7 @@ _INVENTORY = "newapi_inventory_read_timestamp_seconds"
 
 KINDS = (
     Kind("token_usage", "TokenUsage", 1e6, {"tokens": 1e6}, {"tokens": 999_999}),
-    Kind("cost", "Cost", 1_700_000, {"quota": 1_700_000}, {"quota": 1_699_999}),
+    Kind("cost", "Cost", 1_700_000, {"quota": 1_700_000}, {"quota": 1_699_999}, unit=500_000),
     Kind(
         "error_rate", "ErrorRate", 12.5,
         {"errors": 5, "requests": 35},
@@ -75,6 +77,7 @@ KINDS = (
     Kind(
         "quota_low", "QuotaLow", 2_500_000,
         {"remaining": 2_500_000}, {"remaining": 2_500_001}, clock=_INVENTORY, fresh=120,
+        unit=68_493.150685,
     ),
     Kind(
         "request_spike", "RequestSpike", 200,
@@ -138,10 +141,12 @@ class Story:
         value = threshold or (lambda _: self.kind.threshold)
         self.show("newapi_alert_rule", labels, _while(_both(up, there), value))
         self.show("newapi_alert_rule_active", labels, _while(up, active))
+        name = {"rule": "R", **about, **{k: v for k, v in more.items() if k == "prometheus"}}
         if self.kind.few:
-            kept = {key: text for key, text in more.items() if key not in LABELS}
-            name = {"rule": "R", **about, **{k: v for k, v in kept.items() if k == "prometheus"}}
             self.show("newapi_alert_rule_min_requests", name, _while(up, lambda _: MIN_REQUESTS))
+        if self.kind.unit != 1:
+            unit = self.kind.unit
+            self.show("newapi_alert_rule_quota_per_unit", name, _while(up, lambda _: unit))
 
     def target(
         self,

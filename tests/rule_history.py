@@ -21,6 +21,8 @@ RECEIVER = "--web.enable-remote-write-receiver"
 """The option of prometheus that takes what is written."""
 
 CHANNELS, MODELS, API_KEYS, ALERT_RULES, FIRING = 200, 10, 5000, 100, 300
+TRIPPING = 50
+"""Channels of one rule about cost that go on tripping, as they do in dry-run."""
 SCRAPE, ALERTS_SCRAPE, RECORDED, TOTALS = 15, 2, 15, 120
 AHEAD = 60
 """Seconds that the history goes on after now: time to look at any moment."""
@@ -44,6 +46,8 @@ def _recorded() -> Samples:
                 yield bucket, "count", LONG
             for total in ("requests", "request_errors", "tokens", "quota", "quota_refunded"):
                 yield f"{name}_{total}:total{{{label}}}", "count", LONG
+            for rate in ("requests:rpm", "errors:epm"):
+                yield f"{name}_{rate}{{{label}}}", "count", LONG
 
 
 def _counters(channel: int, model: int) -> Samples:
@@ -71,12 +75,20 @@ def _counters(channel: int, model: int) -> Samples:
 
 def _alerts() -> Samples:
     """Give what /metrics/alerts shows: of each type, five rules for each channel by itself, one for
-    each API key of which 100 are near the threshold, and the others for one channel."""
+    each API key of which 100 are near the threshold, and the others for one channel.
+
+    The first rules of each type remember FIRING targets that were at the threshold, and the first
+    about cost has TRIPPING that are there now.
+    """
     about = 'instance="a",job="newapi-alerts"'
     often = range(-330, AHEAD, ALERTS_SCRAPE)
     for number in range(7 * MODELS):
         where = f'model="m{number}",group="default",instance="a",job="newapi"'
         yield f"newapi_model_enabled_channels{{{where}}}", "one", LONG
+    for number in range(CHANNELS):
+        where = f'channel_id="{number}",name="c{number}",instance="a",job="newapi"'
+        yield f"newapi_channel_info{{{where}}}", "one", NOW
+    yield f"newapi_timezone_offset_seconds{{{about}}}", "one", often
     yield f'newapi_option_enabled{{option="LogConsumeEnabled",{about}}}', "one", often
     yield f"newapi_counted_until_timestamp_seconds{{{about}}}", "time", often
     yield f"newapi_inventory_read_timestamp_seconds{{{about}}}", "time", often
@@ -94,16 +106,20 @@ def _alerts() -> Samples:
         yield f'newapi_alert_rule_window_filled_ratio{{rule="r{number}",{about}}}', "one", NOW
         if kind.few:
             yield f'newapi_alert_rule_min_requests{{rule="r{number}",{about}}}', "one", NOW
+        if kind.unit != 1:
+            yield f'newapi_alert_rule_quota_per_unit{{rule="r{number}",{about}}}', "one", often
+        trips = TRIPPING if turn == 0 and kind.type == "cost" else 0
         for target in range(targets):
             where = f'rule="r{number}",target="{target}",{label}="{target}"'
             for name in kind.at:
                 series = f"newapi_rule_{name}{{{where},{about}}}"
-                yield series, "one", often if name == "down" else NOW
+                made = far if target < trips else "one"
+                yield series, made, often if name == "down" else NOW
         if turn == 0:
             for target in range(FIRING // len(KINDS)):
                 where = f'target="{target}",{label}="{target}"'
                 recorded = f"rule:newapi_{kind.type}:condition{{{text},{where}}}"
-                yield recorded, "one", range(-3480, AHEAD, RECORDED)
+                yield recorded, far, range(-3480, AHEAD, RECORDED)
 
 
 def _history(now: int) -> Iterator[bytes]:

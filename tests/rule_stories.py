@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tests.rule_cases import GONE, LABELS, STEP, Kind, Story
+from tests.rule_cases import GONE, LABELS, STEP, Kind, Story, Values
 
 
 def stories(kind: Kind) -> Iterator[Story]:
@@ -126,12 +126,13 @@ def _never_read(kind: Kind) -> Story:
 
 
 def _logging_off(kind: Kind) -> Story:
-    story = Story("consumption logging that goes off silences it at once", kind)
+    story = Story("consumption logging that goes off silences it", kind)
     story.exporter(logging=lambda step: step < 20)
     story.rule()
     story.target(kind.at)
     story.expect(19, trip=1, tell=1)
-    story.expect(20, trip=0, tell=0)
+    story.expect(20, trip=0, tell=1)  # once more, to say that it is not known
+    story.expect(23, trip=0, tell=0)
     story.expect(39, trip=0, tell=0)
     return story
 
@@ -179,7 +180,7 @@ def _two_servers(kind: Kind) -> Story:
         labels = {"rule": "R", "type": kind.type, **LABELS, "action": "disable_channel"}
         target = {"target": "7", "channel_id": "7", "prometheus": server}
         recorded = f"rule:newapi_{kind.type}:condition"
-        story.show(recorded, labels | target, lambda _: kind.threshold)
+        story.show(recorded, labels | target, lambda _: kind.threshold / kind.unit)
     story.expect(10, trip=1, tell=1)
     return story
 
@@ -298,8 +299,31 @@ def _tripped(kind: Kind) -> Story:
     return story
 
 
+def _released(kind: Kind) -> Story:
+    story = Story(
+        "after a release it tells of what holds then, not of what led to the trip", kind, 170
+    )
+    story.exporter()
+    story.rule()
+    for number, again in (("7", 150), ("8", 170)):
+        fires = {*range(7, 14), *range(again, 170)}
+        story.target(_at(kind, fires), number=number)
+        held = {"kind": "channel", "id": number, "job": "newapi-breaker", "instance": "b"}
+        story.show("newapi_breaker_held", held, lambda step: 1 if 10 <= step < 100 else GONE)
+    story.expect(99, trip=0, tell=0)
+    story.expect(125, trip=0, tell=0)
+    story.expect(140, trip=0, tell=0)
+    story.expect(160, trip=1, tell=1, where=', target="7"')
+    story.expect(160, trip=0, tell=0, where=', target="8"')
+    return story
+
+
+def _at(kind: Kind, steps: set[int]) -> Callable[[int], Values]:
+    return lambda step: kind.at if step in steps else kind.below
+
+
 _STORIES: Sequence[Callable[[Kind], Story]] = (
     _edge, _only_tells, _outside, _leaves, _stale, _never_read, _logging_off, _two_exporters,
     _one_behind, _two_versions, _two_servers, _removed, _action_changed, _threshold_moved,
-    _restart, _flapping, _tripped,
+    _restart, _flapping, _tripped, _released,
 )  # fmt: skip

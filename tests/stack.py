@@ -108,7 +108,10 @@ class Stack:
         known = {"SQL_DSN": dsn, "ALERTS_FILE": str(self.alerts_file)}
         self.exporter = Exporter({**known, **more})
         config = self._folder / "config"
-        self.alertmanager = Alertmanager(config / "alertmanager" / "alertmanager.yml")
+        # What it remembers of messages is written at intervals: 1m in service.
+        interval = f"--data.maintenance-interval={'1s' if hurried else '1m'}"
+        file = config / "alertmanager" / "alertmanager.yml"
+        self.alertmanager = Alertmanager(file, interval)
         self.breaker = Breaker(
             {
                 "SQL_DSN": dsn,
@@ -171,7 +174,12 @@ class Stack:
 
 
 def hurry(
-    config: Path, wait: str = "1s", crowd: str = "4s", interval: str = "1s", hour: str = "1h"
+    config: Path,
+    wait: str = "1s",
+    crowd: str = "10s",
+    interval: str = "1s",
+    hour: str = "1h",
+    again: str = "59m",
 ) -> None:
     """Let everything that was rendered happen sooner; what happens is the same.
 
@@ -181,11 +189,13 @@ def hurry(
         crowd: the same, of a rule that looks at each one by itself.
         interval: between two messages of a group.
         hour: the same, of a rule that looks at each one by itself.
+        again: after which such a rule is told again.
     """
     path = config / "alertmanager" / "alertmanager.yml"
     text = path.read_text().replace("group_wait: 10s", f"group_wait: {wait}")
     each = f"group_interval: {hour}\n      group_wait: {crowd}"
     text = text.replace("group_interval: 1h", each)
+    text = text.replace("repeat_interval: 59m", f"repeat_interval: {again}")
     path.write_text(re.sub(r"group_interval: (1m|10s)", f"group_interval: {interval}", text))
     path = config / "prometheus" / "prometheus.yml"
     text = re.sub(r"scrape_timeout: \w+", "scrape_timeout: 1s", path.read_text())

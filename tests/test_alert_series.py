@@ -177,7 +177,26 @@ def test_a_rule_counts_within_its_hours_and_until_its_range_ends(make: Make) -> 
     assert at("2027-01-15T09:00:00") == [1, 0, 1]
     assert at("2027-01-15T18:00:00") == [0, 0, 1]
     assert at("2027-01-16T23:59:59") == [0, 0, 1]
+    assert alerts.values("alert_rule_over", "rule") == {("r3",): 0}
     assert at("2027-01-17T00:00:00") == [0, 0, 0]
+    assert alerts.values("alert_rule_over", "rule") == {("r3",): 1}
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "offset"),
+    [
+        ("Asia/Shanghai", "2027-01-15T12:00:00+00:00", 8 * 3600),
+        ("America/New_York", "2027-03-14T06:59:59+00:00", -5 * 3600),
+        ("America/New_York", "2027-03-14T07:00:00+00:00", -4 * 3600),
+    ],
+)
+def test_how_far_the_rules_are_ahead_of_utc(
+    make: Make, zone: str, moment: str, offset: int
+) -> None:
+    alerts = make("type: cost; threshold: 1", zone=zone)
+    alerts.settle()
+    alerts.now = datetime.fromisoformat(moment).timestamp()
+    assert alerts.values("timezone_offset_seconds") == {(): offset}
 
 
 def test_a_file_that_names_a_time_zone_has_its_days_and_hours_there(make: Make) -> None:

@@ -61,21 +61,47 @@ def test_a_trip_is_told_with_what_to_know() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "english", "chinese"),
+    ("labels", "value", "english", "chinese"),
     [
-        ({"type": "cost"}, ": $3.40 in 1h, the limit is $3.00.", "：1h 内 $3.40，上限 $3.00。"),
         (
-            {"type": "quota_low", "period": ""},
-            ": $3.40 left, the threshold is $3.00.",
-            "：仅剩 $3.40，阈值 $3.00。",
+            {"type": "cost", "currency": "USD"},
+            "3.400000",
+            ": $3.40 in 1h, the limit is $3.00.",
+            "：1h 内 $3.40，上限 $3.00。",
         ),
-        ({"type": "channel_down", "period": ""}, ".", "。"),
+        (
+            {"type": "cost", "currency": "CNY", "period": "today"},
+            "1234.5",
+            ": ¥1,234.50 today, the limit is ¥3.00.",
+            "：今日 ¥1,234.50，上限 ¥3.00。",
+        ),
+        (
+            {"type": "cost", "currency": "USD", "period": "2026-09-01..2026-09-30T18:00"},
+            "0.004000",
+            ": $0.004 from 2026-09-01 to 2026-09-30 18:00, the limit is $3.00.",
+            "：2026-09-01 至 2026-09-30 18:00 $0.004，上限 $3.00。",
+        ),
+        (
+            {"type": "cost", "currency": "USD", "period": "2026-09-01.."},
+            "4",
+            ": $4.00 since 2026-09-01, the limit is $3.00.",
+            "：自 2026-09-01 起 $4.00，上限 $3.00。",
+        ),
+        (
+            {"type": "quota_low", "currency": "USD", "period": ""},
+            "-1.25",
+            ": -$1.25 left, the threshold is $3.00.",
+            "：仅剩 -$1.25，阈值 $3.00。",
+        ),
+        ({"type": "channel_down", "period": ""}, "1", ".", "。"),
     ],
 )
-def test_money_is_told_as_money(labels: dict[str, str], english: str, chinese: str) -> None:
+def test_money_and_time_are_told_as_people_write_them(
+    labels: dict[str, str], value: str, english: str, chinese: str
+) -> None:
     alert = make_alert(TRIP_LABELS | labels)
     alert = alert.model_copy(
-        update={"annotations": alert.annotations | {"used": "$3.40", "allowed": "$3.00"}}
+        update={"annotations": alert.annotations | {"value": value, "threshold": "3.00"}}
     )
     for language, ending in (("en", english), ("zh", chinese)):
         notice = compose(alert, TRIPPED, "", notice_language(language))

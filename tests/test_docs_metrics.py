@@ -142,6 +142,14 @@ def _rules() -> str:
     scopes: list[dict[str, str]] = [{scope: target} for scope, target in every.items()]
     kinds: list[tuple[dict[str, Any], list[dict[str, str]]]] = [
         ({"type": "token_usage", "threshold": 1}, [*scopes, {}]),
+        (
+            {
+                "type": "token_usage",
+                "threshold": 1,
+                "period": {"from": "2999-01-01", "to": "2999-01-02"},
+            },
+            [{}],
+        ),
         ({"type": "cost", "threshold": 0.000001}, [*scopes, {}]),
         ({"type": "cost", "threshold": 0.000001, "period": "today", "projected": True}, scopes),
         ({"type": "error_rate", "threshold": 1, "min_requests": 1}, [*scopes[:2], {}]),

@@ -1,12 +1,14 @@
 """What `newapi-monitor render` writes, checked by the servers' own tools."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.servers import amtool, promtool
 
@@ -102,16 +104,12 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path, settings: dict[str, str], l
     ("labels", "receivers"),
     [
         ("alertname=NewAPITokenUsageTrip purpose=trip rule=r notify=telegram", "breaker"),
-        ("alertname=NewAPITokenUsage rule=r notify=telegram repeat=6h each=true",
-         "breaker,telegram"),
-        ("alertname=NewAPITokenUsage rule=r notify=telegram repeat=1h each=false",
-         "breaker,telegram"),
+        *((f"alertname=NewAPITokenUsage rule=r notify=telegram repeat={repeat} each={each}",
+           "breaker,telegram") for repeat in ("1h", "6h", "24h") for each in ("true", "false")),
         ("alertname=NewAPITokenUsage rule=r notify=none repeat=1h each=false", "breaker,null"),
         ("alertname=NewAPIBreakerTripped rule=r target=7", "telegram_once"),
         ("alertname=NewAPIMonitorWatchdog", "null"),
         ("alertname=NewAPITokenUsageTrip purpose=trip rule=r notify=none", "breaker"),
-        ("alertname=NewAPICost rule=r notify=telegram repeat=24h each=true action=disable_channel",
-         "breaker,telegram"),
         ("alertname=NewAPIBreakerReleased rule=r target=7 notify=none", "telegram_once"),
         ("alertname=NewAPIMonitorExporterDown severity=critical", "telegram"),
         ("alertname=NewAPIMonitorErrorLoggingNeverSeen severity=info", "telegram"),
@@ -124,6 +122,33 @@ def test_who_gets_what(tmp_path: Path, labels: str, receivers: str) -> None:
         "config", "routes", "test", f"--config.file={config}",
         f"--verify.receivers={receivers}", *labels.split(),
     )  # fmt: skip
+
+
+def test_a_rule_with_a_star_is_told_at_most_once_an_hour_and_again_in_time(tmp_path: Path) -> None:
+    """A group is looked at once a group_interval, and told again where the last message is older
+    than repeat_interval: were both an hour, every second look would miss it."""
+    render(tmp_path / "config", **TELEGRAM)
+    config = tmp_path / "config" / "alertmanager" / "alertmanager.yml"
+    routes = [
+        route
+        for route in yaml.safe_load(config.read_text(encoding="utf-8"))["route"]["routes"]
+        if any(matcher.startswith("each=") for matcher in route["matchers"])
+    ]
+    times = {
+        tuple(re.findall(r'"(\w+)"', "".join(route["matchers"]))): (
+            route.get("group_interval"), route["repeat_interval"], route.get("group_by"),
+        )
+        for route in routes
+    }  # fmt: skip
+    one_a_rule = ["alertname", "rule"]
+    assert times == {
+        ("true", "1h"): ("1h", "59m", one_a_rule),
+        ("true", "6h"): ("1h", "5h59m", one_a_rule),
+        ("true", "24h"): ("1h", "23h59m", one_a_rule),
+        ("false", "1h"): (None, "1h", None),
+        ("false", "6h"): (None, "6h", None),
+        ("false", "24h"): (None, "24h", None),
+    }
 
 
 def test_an_installed_wheel_has_all_its_files(tmp_path: Path) -> None:
@@ -153,4 +178,5 @@ def test_an_installed_wheel_has_all_its_files(tmp_path: Path) -> None:
     )
     assert (tmp_path / "config" / "grafana" / "dashboards" / "zh" / "overview.json").is_file()
     assert (tmp_path / "config" / "prometheus" / "rules" / "token_usage.yml").is_file()
-    assert (tmp_path / "config" / "alertmanager" / "templates" / "telegram.tmpl").is_file()
+    templates = tmp_path / "config" / "alertmanager" / "templates"
+    assert {path.name for path in templates.iterdir()} == {"telegram.tmpl", "words.tmpl"}

@@ -101,6 +101,16 @@ class Watched(Follower):
         shutil.rmtree(self.folder)
         self.start()
 
+    def cut_off(self, seconds: float) -> None:
+        """Let time go by in which every poll fails."""
+        file = self.folder.parent / "one-api.db"
+        hidden = file.rename(file.with_suffix(".hidden"))
+        for _ in range(3):
+            self.now += seconds / 3
+            self.poller.poll()
+            assert self.status.troubles
+        hidden.rename(file)
+
     def fill(self) -> None:
         """Poll until windows are filled and late rows were looked for."""
         for seconds in (2, 65, *[2] * 100):
@@ -233,16 +243,17 @@ def take(follower: Watched, what: str, seconds: int, rows: list[dict[str, Any]])
     elif what == "lose":
         follower.fill()  # what was late is not looked for by who does not know of it
         follower.lose_state()
-    elif what == "away":  # the gateway goes on while its database cannot be reached
+    elif what == "away":  # the gateway goes on while we cannot reach its database
         for hour in range(3):
             follower.put(*(r | {"created_at": int(follower.now)} for r in fresh[hour::3]))
-            follower.now += 3600
+            follower.cut_off(3600)
+            follower.check_never_more()
     follower.poll(seconds)
     follower.check_never_more()
 
 
 @settings(
-    max_examples=6, deadline=None,
+    max_examples=4, deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )  # fmt: skip
@@ -265,6 +276,32 @@ def test_every_rule_shows_what_sql_says_whatever_happens(
             take(follower, *step)
         follower.fill()
         follower.check()
+
+
+@pytest.mark.parametrize("moment", [START, "2027-10-31T23:58:00"], ids=["23 hours", "25 hours"])
+def test_each_mishap_in_turn_around_a_day_of_another_length(tmp_path: Path, moment: str) -> None:
+    """Each kind of step once, whatever is drawn above, in Berlin's nights of spring and autumn."""
+    plain = {"channel_id": 7, "model_name": "o3", "token_id": 5, "user_id": 3}
+    rows = [
+        {
+            **plain,
+            "age": age,
+            "kind": kind,
+            "quota": 7 * age + 1,
+            "prompt_tokens": age,
+            "use_time": age,
+        }
+        for age, kind in ((0, "request"), (61, "request"), (90, "error"), (119, "test"))
+    ]
+    past = [{**rows[n % 3], "age": age} for n, age in enumerate((3599, 3600, 86399, 86400, 90000))]
+    with watched(tmp_path, "Europe/Berlin", moment) as follower:
+        follower.put(*(row(drawn, follower.now) for drawn in past))
+        follower.fill()
+        follower.check()
+        for what in ("late", "kill", "away", "lose"):
+            take(follower, what, 45, rows)
+            follower.fill()
+            follower.check()
 
 
 def test_every_rule_shows_what_sql_says_on_every_kind_of_server(

@@ -5,6 +5,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 apt_dir="$root/.tools/apt"
+apt_status=/var/lib/dpkg/status # what is installed
+apt_sources=                    # other sources than the machine's: a file
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -18,7 +20,8 @@ apt_prepare() {
 #clear APT::Update::Post-Invoke-Success;
 #clear DPkg::Post-Invoke;
 Dir::State "$apt_dir/state";
-Dir::State::status "/var/lib/dpkg/status";
+Dir::State::status "$apt_status";
+${apt_sources:+Dir::Etc::SourceList \"$apt_sources\"; Dir::Etc::SourceParts \"-\"; Dir::Etc::PreferencesParts \"-\";}
 Dir::Cache "$apt_dir/cache";
 Dir::Cache::pkgcache "pkgcache.bin";
 Dir::Cache::srcpkgcache "";
@@ -71,4 +74,12 @@ apt_unpack() {
     mkdir -p "$folder"
     for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$folder"; done
     rm -rf "$debs"
+}
+
+# Debian's Alertmanager reads its templates from a fixed folder of the system. The one that is unpacked below a
+# folder is given a path of the same length instead: the file descriptor 9, which its wrapper has to open on them.
+alertmanager_assets=/usr/share/prometheus/alertmanager
+relocate_alertmanager() {
+    [ ! -d "$1$alertmanager_assets" ] ||
+        LC_ALL=C sed -i "s|$alertmanager_assets|/proc/self//./././././././././fd/9|g" "$1/usr/bin/prometheus-alertmanager"
 }

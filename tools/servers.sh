@@ -93,15 +93,6 @@ verify() {
     rm -f "$log"
 }
 
-# Debian's Alertmanager reads its templates from a fixed folder of the system. The unpacked one is
-# given a path of the same length instead: the file descriptor that its wrapper opens on its own.
-relocate_alertmanager() {
-    local assets=/usr/share/prometheus/alertmanager
-    [ -d "$tools/root$assets" ] || return 0
-    LC_ALL=C sed -i "s|$assets|/proc/self//./././././././././fd/9|g" "$tools/root/usr/bin/prometheus-alertmanager"
-    prelude="exec 9<\"\$root$assets\""
-}
-
 wrappers() {
     # shellcheck disable=SC2016  # for the wrapper, which knows its own root
     local folder prelude='' basedir='--basedir="$root/usr"'
@@ -111,7 +102,9 @@ wrappers() {
             wrapper promtool /usr/bin/promtool
             verify prometheus promtool ;;
         alertmanager)
-            relocate_alertmanager
+            relocate_alertmanager "$tools/root"
+            # shellcheck disable=SC2016  # for the wrapper
+            [ ! -d "$tools/root$alertmanager_assets" ] || prelude='exec 9<"$root'"$alertmanager_assets\""
             wrapper alertmanager /usr/bin/prometheus-alertmanager
             prelude=''
             wrapper amtool /usr/bin/amtool

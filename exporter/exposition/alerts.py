@@ -6,6 +6,7 @@ names, labels, units, and how they are compared.
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -14,6 +15,7 @@ from prometheus_client.registry import Collector
 from exporter.exposition.inventory import switches
 from exporter.readings import Readings
 from exporter.rulebook import Rulebook
+from exporter.rules.period import Range
 from exporter.rules.rule import Rule
 from exporter.status import Status
 from exporter.stock import Stock
@@ -62,7 +64,13 @@ class AlertCollector(Collector):
         rules, zone = self._rulebook.rules, self._rulebook.zone
         yield from self._rules(rules)
         yield self._active(rules, zone)
-        yield self._filled(rules, zone)
+        yield from self._of_time(rules, zone)
+        now = datetime.fromtimestamp(self._clock(), zone)
+        yield _gauge(
+            "newapi_timezone_offset_seconds",
+            "By how much the rules' time zone is ahead of UTC now.",
+            (now.utcoffset() or timedelta()).total_seconds(),
+        )
         yield _gauge(
             "newapi_counted_until_timestamp_seconds",
             "Unix time; every log row that was visible then is counted.",
@@ -124,16 +132,23 @@ class AlertCollector(Collector):
             active.add_metric(labels, value)
         return active
 
-    def _filled(self, rules: tuple[Rule, ...], zone: ZoneInfo) -> Metric:
+    def _of_time(self, rules: tuple[Rule, ...], zone: ZoneInfo) -> Iterator[Metric]:
         filled = GaugeMetricFamily(
             "newapi_alert_rule_window_filled_ratio",
             "The part of a rule's window that is filled from the log table, 1 when complete.",
             labels=("rule",),
         )
+        over = GaugeMetricFamily(
+            "newapi_alert_rule_over",
+            "1 where a rule's range has ended, 0 before.",
+            labels=("rule",),
+        )
         for rule in rules:
             if rule.has_window:
                 filled.add_metric([rule.name], self._readings.filled(rule, zone))
-        return filled
+            if isinstance(rule.period, Range) and rule.period.end is not None:
+                over.add_metric([rule.name], int(self._readings.over(rule, zone)))
+        yield from (filled, over)
 
 
 def rule_labels(rule: Rule) -> Labels:

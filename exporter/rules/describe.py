@@ -27,7 +27,9 @@ def described(rule: Rule) -> str:
             f"{'below' if rule.type == 'quota_low' else 'from'} {amount(rule, rule.threshold)}"
         )
     text = f"{' '.join(parts)}: {rule.severity}, {rule.action}"
-    return text if rule.notify == "telegram" else f"{text}, nobody is told"
+    if rule.notify == "telegram":
+        return text
+    return f"{text}, {'nobody is told' if rule.action == 'notify' else 'only the breaker tells'}"
 
 
 def amount(rule: Rule, value: float) -> str:

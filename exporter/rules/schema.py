@@ -1,10 +1,11 @@
 """A JSON Schema of alerts.yml, for editors: the same keys and values that the file is read with."""
 
+from itertools import combinations
 from typing import Any, get_args
 
 from exporter.rules.file import RuleFile
 from exporter.rules.hours import Active
-from exporter.rules.period import Name, Range
+from exporter.rules.period import TODAY, Name, Range
 from exporter.rules.rule import ACTS_ON, GATEWAY, KINDS, SCOPES, SPECIAL, Rule
 
 Schema = dict[str, Any]
@@ -12,6 +13,10 @@ Schema = dict[str, Any]
 _TEXT: Schema = {"type": "string", "minLength": 1}
 _ID: Schema = {"type": ["integer", "string"], "minimum": 0, "pattern": "^(0|[1-9][0-9]*)$"}
 _DAY: Schema = {"type": "string"}
+_TODAY: Schema = {"const": TODAY}
+_NAMED: Schema = {"type": "string"}
+_CLOSED: Schema = {"type": "object", "required": ["from", "to"]}
+"""A range that ends."""
 
 
 def schema() -> Schema:
@@ -37,6 +42,14 @@ def _rule() -> Schema:
         "allOf": [
             *(_of_type(name) for name in KINDS),
             *(_only_with("action", action, [scope]) for action, scope in ACTS_ON.items()),
+            *({"not": {"required": list(pair)}} for pair in combinations(SCOPES, 2)),
+            {
+                "if": {"properties": {"action": {"enum": list(ACTS_ON)}}, "required": ["action"]},
+                "else": {"properties": {"release_after": False, "override_for": False}},
+            },
+            _if("projected", True) | {"then": _ends(_TODAY, _CLOSED) | {"required": ["period"]}},
+            _if("type", "request_spike") | {"then": _ends(_NAMED, _CLOSED)},
+            _if("type", "error_rate") | {"then": {"properties": {"threshold": {"maximum": 100}}}},
         ],
     }
 
@@ -107,11 +120,15 @@ def _of_type(name: str) -> Schema:
     return _if("type", name) | {"then": then}
 
 
+def _ends(*periods: Schema) -> Schema:
+    return {"properties": {"period": {"anyOf": list(periods)}}}
+
+
 def _only_with(key: str, value: str, scopes: list[str]) -> Schema:
     return _if(key, value) | {"then": {"required": scopes}}
 
 
-def _if(key: str, value: str) -> Schema:
+def _if(key: str, value: object) -> Schema:
     return {"if": {"properties": {key: {"const": value}}, "required": [key]}}
 
 
