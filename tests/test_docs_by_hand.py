@@ -140,7 +140,7 @@ def test_what_is_started_by_hand_works_and_is_reached_from_this_machine_alone(
 ) -> None:
     place, telegram = started
     for name in SERVERS:
-        wait_until(lambda name=name: place.answers(name), 30, f"{name} answers")  # type: ignore[misc]
+        wait_until(lambda name=name: place.answers(name), 90, f"{name} answers")  # type: ignore[misc]
     assert place.listening() == {f"127.0.0.1:{port}" for port in place.ports.values()}
     # The breaker finds Alertmanager, the exporter the rules that `make env` speaks of.
     done = place.run("newapi-breaker test-notification")
