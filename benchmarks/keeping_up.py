@@ -11,7 +11,8 @@ every 15 seconds. They are all measured in the same way:
   they had by chance.
 - CPU: what user and system time of the process grew by.
 - DB: what the account's BUSY_TIME, CPU_TIME and ROWS_READ grew by (userstat=1), from the end
-  of one of its statements to the end of another, since the server adds them only then.
+  of one of its statements to the end of another, since the server adds them only then. A query:
+  CPU_TIME of a SELECT, which depends least on what else the machine does.
 
 At the end, each must have come to what SQL sums up.
 """
@@ -154,7 +155,7 @@ def main(seconds: int = SECONDS, *sizes: int) -> None:
             database = _table(server, rows)
             print(f"  {rows:,} rows in the table")
             print(f"    {'':<24}{'age p50':>9}{'p99':>8}{'scrapes':>9}{'CPU':>8}", end="")
-            print(f"{'DB busy':>9}{'DB CPU':>8}{'rows read/s':>13}{'added/s':>9}")
+            print(f"{'DB busy':>9}{'DB CPU':>8}{'a query':>11}{'rows read/s':>13}{'added/s':>9}")
             for make in CONTENDERS:
                 found = _measure(make, server, database, rows, seconds)
                 print(f"    {make.title:<24}{_row(found)}", flush=True)
@@ -243,6 +244,7 @@ def _row(found: Measured) -> str:
     return (
         f"{statistics.median(ages):>8.1f}s{worst:>7.1f}s{len(ages):>9}"
         f"{found.processor:>8.1%}{found.database.busy:>9.1%}{found.database.processor:>8.1%}"
+        f"{1000 * found.database.processor / found.database.statements:>8,.0f} ms"
         f"{found.database.rows:>13,.0f}{found.added:>9,.0f}"
     )
 
