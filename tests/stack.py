@@ -175,7 +175,7 @@ class Stack:
 
 def hurry(
     config: Path,
-    wait: str = "1s",
+    wait: str = "3s",
     crowd: str = "10s",
     interval: str = "1s",
     hour: str = "1h",

@@ -48,6 +48,11 @@ class Chat:
         render(settings, folder)
         hurry(folder, wait="400ms", crowd="400ms", interval="300ms", hour=hour, again=again)
         config = folder / "alertmanager" / "alertmanager.yml"
+        # No breaker runs: what goes to its record would be tried for ever, for each alert.
+        text = config.read_text(encoding="utf-8")
+        record = """matchers: ['rule!=""']"""
+        assert record in text
+        config.write_text(text.replace(record, """matchers: ['rule="none"']"""), encoding="utf-8")
         self.server = self._open.enter_context(Alertmanager(config))
 
     def close(self) -> None:
