@@ -68,8 +68,10 @@ class Slice(NamedTuple):
     statements: float
     """A second, of whoever does not write."""
     lock_waits: int
+    served: float
+    """Milliseconds of processor time a second that the server spent on serving the exporter."""
     share: float
-    """Percent of the server's processor time that it spent on serving the exporter."""
+    """The same in percent of all that the server took."""
     exporter: float
     """Percent of a processor that the exporter itself took."""
 
@@ -152,6 +154,7 @@ class Bench:
             lost=written.lost,
             statements=statements / self._seconds,
             lock_waits=lock_waits,
+            served=1e3 * served / self._seconds,
             share=100 * served / cpu if cpu else 0.0,
             exporter=100 * used / self._seconds,
         )
