@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.rule_history import RECEIVER, write_history
+from tests.remote_write import RECEIVER
+from tests.rule_history import write_history
 from tests.servers import Prometheus
 
 RULES = Path(__file__).parent.parent / "prometheus" / "rules"
