@@ -8,7 +8,7 @@ from grafana.dashboard import add, frame, link
 from grafana.language import Language, Say
 from grafana.metrics import CHANNEL, ERRORS, NO_TESTS
 from grafana.panels import Card, bars, numbers, ranking
-from grafana.promql import RANGE, WHOLE, both, named
+from grafana.promql import RANGE, WHOLE, Window, both, named
 from grafana.queries import now, over_time
 from grafana.style import BAD, GOOD, WARNING
 from grafana.tables import Column, comparison, sql_table
@@ -18,6 +18,11 @@ NAME = "errors"
 _CHOSEN = 'channel_id=~"$channel", model=~"$model"'
 _FILTERS = ("channel", "model", "part")
 _PAIR = ("channel_id", "model")
+_WHERE = both(NO_TESTS, _CHOSEN)
+
+_MOST = "most_"
+"""The hidden variables that hold the channels and the models of the pairs that failed most."""
+_AMONG = ", ".join(f'{label}=~"${_MOST}{label}"' for label in _PAIR)
 
 _FAILED = (
     "l.type = 5",
@@ -38,6 +43,7 @@ def build(language: Language) -> Dashboard:
         variables.model(say),
         variables.text("part", say("Part of the message")),
         *log_rows.page_variables(say),
+        *(variables.top(f"{_MOST}{label}", _worst(RANGE, _WHERE), label) for label in _PAIR),
     )
     about = "What fails: of which kind, where, since when, and each with its message."
     links = [log_rows.newest(say, NAME, language, _FILTERS)]
@@ -79,7 +85,7 @@ def _categories(say: Say) -> bargauge.Panel:
     card = Card(say("By category"), say(about), width=6, height=5, unit="short")
     panel = ranking(
         card,
-        now(promql.growth(ERRORS, RANGE, ("category",), both(NO_TESTS, _CHOSEN)), "{{category}}"),
+        now(promql.growth(ERRORS, RANGE, ("category",), _WHERE), "{{category}}"),
     )
     for category, (text, shade) in style.CATEGORIES.items():
         panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])
@@ -102,10 +108,15 @@ def _codes(say: Say) -> table.Panel:
     return sql_table(card, columns, statement)
 
 
+def _worst(window: Window, where: str) -> str:
+    """Give the pairs that failed most."""
+    return promql.largest(10, promql.growth(ERRORS, window, _PAIR, where))
+
+
 def _by_category(say: Say) -> timeseries.Panel:
     about = "Failed attempts, channel tests excluded. Those of category client count in no rate."
     card = Card(say("Errors by category"), say(about), width=12, height=9, unit="short")
-    expr = promql.steps(ERRORS, "channel_model", ("category",), both(NO_TESTS, _CHOSEN))
+    expr = promql.steps(ERRORS, "channel_model", ("category",), _WHERE, "$channel$model")
     panel = bars(card, over_time(expr, "{{category}}"))
     for category, (text, shade) in style.CATEGORIES.items():
         panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])
@@ -115,10 +126,9 @@ def _by_category(say: Say) -> timeseries.Panel:
 def _by_pair(say: Say) -> timeseries.Panel:
     about = "Failed attempts of the 10 pairs of channel and model that failed most."
     card = Card(say("Errors by channel and model"), say(about), width=12, height=9, unit="short")
-    where = both(NO_TESTS, _CHOSEN)
+    where = both(_WHERE, _AMONG)
     each = promql.steps(ERRORS, "channel_model", _PAIR, where)
-    top = promql.largest(10, promql.growth(ERRORS, WHOLE, _PAIR, where))
-    kept = f"({each} and on (channel_id, model) {top})"
+    kept = f"({each} and on (channel_id, model) {_worst(WHOLE, where)})"
     return bars(card, over_time(named(kept, CHANNEL), "{{name}} #{{channel_id}} · {{model}}"))
 
 
@@ -130,7 +140,7 @@ def _pairs(language: Language) -> table.Panel:
     )
     card = Card(say("Channel and model"), say(about), width=24, height=11, unit="short",
                 nothing=say("No failure"))  # fmt: skip
-    failed = promql.growth(ERRORS, RANGE, _PAIR, both(NO_TESTS, _CHOSEN))
+    failed = promql.growth(ERRORS, RANGE, _PAIR, _WHERE)
     most = f"({promql.largest(50, failed)} > 0)"
     to_channel = style.linked(say("Channels"), link("channels", language, channel="${__value.raw}"))
     keys = [
@@ -155,7 +165,7 @@ def _pairs(language: Language) -> table.Panel:
 
 
 def _of(category: str) -> str:
-    where = both(NO_TESTS, _CHOSEN, f'category="{category}"')
+    where = both(_WHERE, f'category="{category}"')
     return f"({promql.growth(ERRORS, RANGE, _PAIR, where)} > 0)"
 
 

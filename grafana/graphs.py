@@ -12,47 +12,53 @@ from grafana.style import BAD, NEUTRAL
 
 
 def requests_and_failures(
-    say: Say, level: str, where: str = "", width: int = 12
+    say: Say, level: str, where: str = "", chosen: str = "", width: int = 12
 ) -> timeseries.Panel:
     """Completed requests and failed attempts."""
     about = "Completed requests, and failed attempts without those of category client."
     card = Card(say("Requests over time"), say(about), width=width, height=8, unit="short")
-    failed = promql.steps(ERRORS, level, (), both(where, measures.NOT_CLIENT))
+    failed = promql.steps(ERRORS, level, (), both(where, measures.NOT_CLIENT), chosen)
     panel = bars(
         card,
-        over_time(promql.steps(REQUESTS, level, (), where), say("Completed")),
+        over_time(promql.steps(REQUESTS, level, (), where, chosen), say("Completed")),
         over_time(failed, say("Failed")),
     )
     return colored(panel, {say("Completed"): NEUTRAL, say("Failed"): BAD})
 
 
-def errors_by_category(say: Say, level: str, where: str = "", width: int = 12) -> timeseries.Panel:
+def errors_by_category(
+    say: Say, level: str, where: str = "", chosen: str = "", width: int = 12
+) -> timeseries.Panel:
     """Failed attempts by category."""
     about = "Failed attempts, channel tests excluded. Those of category client count in no rate."
     card = Card(say("Errors by category"), say(about), width=width, height=8, unit="short")
-    by_category = promql.steps(ERRORS, level, ("category",), where)
+    by_category = promql.steps(ERRORS, level, ("category",), where, chosen)
     panel = bars(card, over_time(by_category, "{{category}}"))
     for category, (text, shade) in style.CATEGORIES.items():
         panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])
     return panel
 
 
-def latency(say: Say, level: str, where: str = "", width: int = 12) -> timeseries.Panel:
+def latency(
+    say: Say, level: str, where: str = "", chosen: str = "", width: int = 12
+) -> timeseries.Panel:
     """The slow end of requests and first tokens."""
     about = (
         "95 of 100 completed requests took no longer; first token: of streams that got one. "
         "Not drawn where there were fewer than 20 of them."
     )
     card = Card(say("Latency, p95"), say(about), width=width, height=8, unit="s")
-    whole = promql.quantile_steps(0.95, DURATION, level, (), where)
-    first = promql.quantile_steps(0.95, FIRST_TOKEN, level, (), where)
+    whole = promql.quantile_steps(0.95, DURATION, level, where, chosen)
+    first = promql.quantile_steps(0.95, FIRST_TOKEN, level, where, chosen)
     panel = lines(
         card, over_time(whole, say("Whole request")), over_time(first, say("First token"))
     )
     return colored(panel, {say("Whole request"): NEUTRAL, say("First token"): "purple"})
 
 
-def tokens_by_direction(say: Say, level: str, where: str = "", width: int = 12) -> timeseries.Panel:
+def tokens_by_direction(
+    say: Say, level: str, where: str = "", chosen: str = "", width: int = 12
+) -> timeseries.Panel:
     """Prompt and completion tokens."""
     about = "Prompt and completion tokens, channel tests included."
     card = Card(say("Tokens over time"), say(about), width=width, height=8, unit="short")
@@ -60,7 +66,7 @@ def tokens_by_direction(say: Say, level: str, where: str = "", width: int = 12) 
         card,
         *(
             over_time(
-                promql.steps(TOKENS, level, (), both(where, f'direction="{name.lower()}"')),
+                promql.steps(TOKENS, level, (), both(where, f'direction="{name.lower()}"'), chosen),
                 say(name),
             )
             for name in ("Prompt", "Completion")
@@ -69,11 +75,13 @@ def tokens_by_direction(say: Say, level: str, where: str = "", width: int = 12) 
     return colored(panel, {say("Prompt"): NEUTRAL, say("Completion"): "purple"})
 
 
-def cost(say: Say, level: str, where: str = "", width: int = 12) -> timeseries.Panel:
+def cost(
+    say: Say, level: str, where: str = "", chosen: str = "", width: int = 12
+) -> timeseries.Panel:
     """Cost."""
     about = "Quota charged less quota given back, in the currency that the gateway shows."
     card = Card(say("Cost over time"), say(about), width=width, height=8, unit=MONEY)
     panel = bars(
-        card, over_time(measures.money(measures.spent_steps(level, (), where)), say("Cost"))
+        card, over_time(measures.money(measures.spent_steps(level, where, chosen)), say("Cost"))
     )
     return in_currency(colored(panel, {say("Cost"): NEUTRAL}))

@@ -81,9 +81,11 @@ def model_status_steps(where: str = "") -> str:
     NO_TRAFFIC for models that a channel can serve, or that were asked for in the range.
     """
     by = ("model",)
-    failed = steps(ERRORS, "model", by, both(where, NOT_CLIENT))
-    done = f"({steps(REQUESTS, 'model', by, where)} or {failed} * 0)"
-    rate = f"{done} / (({done} + ({failed} or {done} * 0)) > 0)"
+    done = steps(REQUESTS, "model", by, where)
+    failed = steps(ERRORS, "model", (*by, "category"), both(where, NOT_CLIENT))
+    # Both unions read each of the two once: a graph takes as long as it reads samples.
+    failures = total(f"{failed} or {done} * 0", by)
+    rate = f"1 - {failures} / ({total(f'{failed} or {done}', by)} > 0)"
     served = f"max by (model) (newapi_model_enabled_channels{{{where}}} @ end()) > 0"
     asked = f"{requests(WHOLE, by, where)} > 0"
     idle = f"({served} or {asked}) * 0 + {NO_TRAFFIC}"
@@ -123,9 +125,9 @@ def spent(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     return f"({charged} - {back} or {charged})"
 
 
-def spent_steps(level: str, by: tuple[str, ...] = (), where: str = "") -> str:
+def spent_steps(level: str, where: str = "", chosen: str = "") -> str:
     """Quota charged less quota given back, from point to point."""
-    charged, back = (steps(counter, level, by, where) for counter in (QUOTA, REFUNDED))
+    charged, back = (steps(counter, level, (), where, chosen) for counter in (QUOTA, REFUNDED))
     return f"({charged} - {back} or {charged})"
 
 

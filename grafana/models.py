@@ -31,8 +31,8 @@ def build(language: Language) -> Dashboard:
     add(board, _table(language), row=say("All models"))
     add(board, slowest(say), _first_tokens(say), _speed(say), _prices(say), row=say("Compared"))
     graphs = requests_and_failures, errors_by_category, latency, tokens
-    panels = [graph(say, "model", _CHOSEN) for graph in graphs]
-    money = cost(say, "model", _CHOSEN)
+    panels = [graph(say, "model", _CHOSEN, "$model") for graph in graphs]
+    money = cost(say, "model", _CHOSEN, "$model")
     return add(board, *panels, money, _channels(say), row=say("The chosen model"))
 
 

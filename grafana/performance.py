@@ -64,9 +64,8 @@ def _now(say: Say, histogram: Histogram, title: str) -> stat.Panel:
 def _heat(say: Say, histogram: Histogram, title: str) -> heatmap.Panel:
     about = "How many took how long, from point to point; darker is more. For the chosen model."
     card = Card(say(title), say(about), width=12, height=9, unit="short")
-    return heat(
-        card, over_time(promql.steps(histogram.buckets, "model", ("le",), _MODEL), "{{le}}")
-    )
+    buckets = promql.steps(histogram.buckets, "model", ("le",), _MODEL, "$model")
+    return heat(card, over_time(buckets, "{{le}}"))
 
 
 def _over_time(say: Say, histogram: Histogram, title: str) -> timeseries.Panel:
@@ -75,7 +74,7 @@ def _over_time(say: Say, histogram: Histogram, title: str) -> timeseries.Panel:
     panel = lines(
         card,
         *(
-            over_time(promql.quantile_steps(q, histogram, "model", (), _MODEL), say(name))
+            over_time(promql.quantile_steps(q, histogram, "model", _MODEL, "$model"), say(name))
             for q, name in _QUANTILES
         ),
     )
@@ -85,7 +84,8 @@ def _over_time(say: Say, histogram: Histogram, title: str) -> timeseries.Panel:
 def _a_minute(say: Say, counter: Counter, title: str) -> timeseries.Panel:
     about = "Mean from point to point, tests excluded of requests. For the chosen model."
     card = Card(say(title), say(about), width=12, height=8, unit="short")
-    expr = f"{promql.steps(counter, 'model', (), _MODEL)} / ($__interval_ms / 60000)"
+    counted = promql.steps(counter, "model", (), _MODEL, "$model")
+    expr = f"{counted} / ($__interval_ms / 60000)"
     return colored(bars(card, over_time(expr, say("A minute"))), {say("A minute"): NEUTRAL})
 
 

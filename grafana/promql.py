@@ -103,14 +103,17 @@ def each(counter: Counter, window: Window, where: str = "", *, past: bool = Fals
     labels = _list(counter.labels)
     now = f"max by ({labels}) ({window.end_of(selector)})"
     before = f"max by ({labels}) ({window.start_of(selector)})"
-    witness = _selector(REQUESTS.name, _GATE.format(REQUESTS.labels[0]) if past else "")
+    # At every point of a graph all of them would be read; what was scraped is told by `alive`.
+    gated = past or window is STEP
+    witness = _selector(REQUESTS.name, _GATE.format(REQUESTS.labels[0]) if gated else "")
     seen = f"count({window.start_of(witness)})"
     alive = "" if past else f" or max({window.start_of(COUNTED_UNTIL)})"
     began = f"max({window.end_of(COUNTING_SINCE)}) > {window.start}"
     return f"({now} - ({before} <= {now} or {now} * 0 and on () ({seen}{alive} or {began})))"
 
 
-def steps(counter: Counter, level: str, by: tuple[str, ...] = (), where: str = "") -> str:
+def steps(counter: Counter, level: str, by: tuple[str, ...] = (), where: str = "",
+          chosen: str = "") -> str:  # fmt: skip
     """Give by how much a counter grew from point to point of a range query.
 
     From the totals that Prometheus records every two minutes, since graphs read all samples of
@@ -121,7 +124,14 @@ def steps(counter: Counter, level: str, by: tuple[str, ...] = (), where: str = "
         level: of LEVELS.
         by: labels of the result, of those that are recorded.
         where: label matchers; of labels that are recorded.
+        chosen: the variables that choose in `where`, one behind the other. Where they let
+            everything through, the gateway's own totals are read instead, which are few.
     """
+    if chosen:
+        # A label that no series has is an empty text: ALL matches that, and no name does.
+        everything = steps(counter, "gateway", by, both(where, f'everything=~"{chosen}"'))
+        some = steps(counter, level, by, both(where, f'everything!~"{chosen}"'))
+        return f"({everything} or {some})"
     recorded = _selector(counter.recorded(level), where)
     seen = STEP.start_of(REQUESTS.recorded("gateway"))
     before = f"({STEP.start_of(recorded)} or {recorded} * 0 and on () {seen})"
@@ -144,12 +154,12 @@ def quantile(q: float, histogram: Histogram, window: Window, by: tuple[str, ...]
 
 
 def quantile_steps(
-    q: float, histogram: Histogram, level: str, by: tuple[str, ...] = (), where: str = ""
+    q: float, histogram: Histogram, level: str, where: str = "", chosen: str = ""
 ) -> str:
     """Give a quantile from point to point of a range query."""
-    buckets = steps(histogram.buckets, level, (*by, "le"), where)
-    count = steps(histogram.buckets, level, by, both(where, 'le="+Inf"'))
-    return _quantile(q, buckets, count, by)
+    buckets = steps(histogram.buckets, level, ("le",), where, chosen)
+    count = steps(histogram.buckets, level, (), both(where, 'le="+Inf"'), chosen)
+    return _quantile(q, buckets, count, ())
 
 
 def mean(histogram: Histogram, window: Window, by: tuple[str, ...] = (), where: str = "") -> str:

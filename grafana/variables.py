@@ -92,10 +92,10 @@ def model(say: Say) -> QueryVariable:
     )
 
 
-def top(name: str, expr: str, thing: Thing) -> QueryVariable:
-    """Keep the ids that a query finds, hidden: graphs of few among thousands read only these."""
+def top(name: str, expr: str, label: str) -> QueryVariable:
+    """Keep what a query finds, hidden: graphs of few among thousands read only these."""
     return (
-        asked(name, expr, f'/{thing.id}="([^"]+)"/')
+        asked(name, expr, f'/{label}="([^"]+)"/')
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .hide(VariableHide.HIDE_VARIABLE)
         .multi(True)

@@ -1,5 +1,7 @@
 """A log table of a million rows within seconds: the database makes them itself."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import inspect, text
 
 from newapi.database import Database
@@ -11,11 +13,32 @@ OTHER = (
 )
 """As New API writes it for a stream."""
 
+FAILURE = "status_code=429, the upstream is overloaded, try again later"
+
 MANAGE = 3
 """A type of rows that the exporter reads and does not count."""
 
 READ_BY = (["created_at", "type"], ["request_id"])
 """The columns of the indexes that the exporter reads by, besides the primary key."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What rows are of, in turn.
+
+    Attributes:
+        channels, models, keys, users: how many there are.
+        each_model: rows in sequence that are of the same model; so many as channels, and each
+            channel has every model.
+        failed: one row in so many is a failure, with its message; 0: none.
+    """
+
+    channels: int = 30
+    models: int = 20
+    keys: int = 500
+    users: int = 50
+    each_model: int = 1
+    failed: int = 0
 
 
 def fill(
@@ -26,8 +49,9 @@ def fill(
     per_second: int = 1000,
     first: int = 1,
     kind: int = LogType.CONSUME,
+    spread: Spread = Spread(),
 ) -> None:
-    """Insert rows of 30 channels, 20 models, 500 API keys and 50 users.
+    """Insert rows.
 
     Args:
         database: writable, with a gateway's tables, and time for it.
@@ -36,12 +60,14 @@ def fill(
         per_second: rows that were created in the same second.
         first: the id of the first.
         kind: their type.
+        spread: what they are of.
     """
     mysql = database.dialect == "mysql"
     divide = "DIV" if mysql else "/"
+    model = f"(i {divide} {spread.each_model}) % {spread.models}"
     columns = {
         "id": f"{first} + i",
-        "user_id": "1 + i % 50",
+        "user_id": f"1 + i % {spread.users}",
         "created_at": f"{start} + i {divide} {per_second}",
         "type": str(kind),
         "quota": "i % 1000",
@@ -49,16 +75,21 @@ def fill(
         "completion_tokens": "i % 300",
         "use_time": "i % 40",
         "is_stream": "i % 2 = 0",
-        "channel_id": "1 + i % 30",
-        "token_id": "1 + i % 500",
+        "channel_id": f"1 + i % {spread.channels}",
+        "token_id": f"1 + i % {spread.keys}",
         "token_name": "'key'",
-        "model_name": "CONCAT('model-', i % 20)" if mysql else "'model-' || (i % 20)",
+        "model_name": f"CONCAT('model-', {model})" if mysql else f"'model-' || ({model})",
         "request_id": "''",
         "other": ":other",
     }
+    if spread.failed:
+        fails = f"CASE WHEN i % {spread.failed} = 0 THEN"
+        columns["type"] = f"{fails} {int(LogType.ERROR)} ELSE {kind} END"
+        columns["content"] = f"{fails} :failure ELSE '' END"
     statement = f"INSERT INTO logs ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM"
+    values = {"other": OTHER} | ({"failure": FAILURE} if spread.failed else {})
     with database.begin() as connection:
-        connection.execute(text(f"{statement} (SELECT 0 AS i) n"), {"other": OTHER})
+        connection.execute(text(f"{statement} (SELECT 0 AS i) n"), values)
         done = 1
         while done < rows:  # each round doubles them
             more = min(done, rows - done)
@@ -66,7 +97,7 @@ def fill(
                 f"(SELECT id - {first} + {done} AS i FROM logs"
                 f" WHERE id BETWEEN {first} AND {first + more - 1}) n"
             )
-            connection.execute(text(f"{statement} {source}"), {"other": OTHER})
+            connection.execute(text(f"{statement} {source}"), values)
             done += more
 
 

@@ -54,6 +54,9 @@ def openmetrics() -> Iterator[str]:
             recorded, f'model="{model}",direction="prompt"', _every(start, END, 60, first)
         )
     yield from _series("gateway:newapi_requests:total", "", _every(begin, END, 5))
+    # More than its models, so that one can tell what is read.
+    of_all = 'direction="prompt"'
+    yield from _series("gateway:newapi_tokens:total", of_all, _every(begin, END, 1000))
     yield "# EOF\n"
 
 
@@ -103,14 +106,29 @@ def test_the_same_in_a_range_query(server: Prometheus) -> None:
         assert [float(value) for _, value in one["values"]] == [expected, expected]
 
 
-def test_graphs_from_recorded_totals_add_up(server: Prometheus) -> None:
-    expr = promql.steps(TOKENS, "model", ("model",))
+def drawn(server: Prometheus, expr: str, **variables: str) -> dict[str, float]:
+    """The sums of the bars of two hours, by model."""
     answer = server.get(
-        "/api/v1/query_range", query=substitute(expr, "2h", "10m", END, past="none"),
+        "/api/v1/query_range", query=substitute(expr, "2h", "10m", END, past="none", **variables),
         start=str(END - 2 * HOUR + 600), end=str(END), step="600",
     )  # fmt: skip
-    sums = {
-        one["metric"]["model"]: sum(float(value) for _, value in one["values"])
+    return {
+        one["metric"].get("model", ""): sum(float(value) for _, value in one["values"])
         for one in answer["data"]["result"]
     }
-    assert sums == {"old": 60 * 120, "new": 60 * 60}
+
+
+def test_graphs_from_recorded_totals_add_up(server: Prometheus) -> None:
+    expr = promql.steps(TOKENS, "model", ("model",))
+    assert drawn(server, expr) == {"old": 60 * 120, "new": 60 * 60}
+
+
+def test_where_everything_is_chosen_the_gateways_totals_are_drawn(server: Prometheus) -> None:
+    expr = promql.steps(TOKENS, "model", (), 'model=~"$model"', "$model")
+    assert drawn(server, expr, model=".*") == {"": 1000 * 120}
+    assert drawn(server, expr, model="old") == {"": 60 * 120}
+    assert drawn(server, expr, model="gone") == {}
+    expr = promql.steps(TOKENS, "model", (), 'model=~"$model"', "$channel$model")
+    assert drawn(server, expr, channel=".*", model=".*") == {"": 1000 * 120}
+    assert drawn(server, expr, channel="1", model=".*") == {"": 60 * 180}
+    assert drawn(server, expr, channel=".*", model="old") == {"": 60 * 120}

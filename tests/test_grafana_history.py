@@ -18,7 +18,7 @@ from demo.schema import create
 from demo.world import Sizes
 from grafana.measures import NO_TRAFFIC
 from newapi.dsn import parse_dsn
-from tests.grafana_queries import Query, dashboard, queries, substitute
+from tests.grafana_queries import Query, dashboard, options, queries, substitute
 from tests.oracle import newapi_sums
 from tests.programs import Breaker, Exporter
 from tests.servers import Prometheus, Sample, free_port, wait_until
@@ -230,19 +230,11 @@ NAMES = {
 
 @pytest.mark.parametrize("page", [*PAGES, "logs"])
 def test_variables_find_what_there_is(chain: Chain, page: str) -> None:
-    """As Grafana reads them: each series as text, through the regular expression."""
     for variable in dashboard("en", page)["templating"]["list"]:
         if variable["type"] != "query":
             continue
         expr = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
-        regex = re.compile(variable["regex"].strip("/").replace("(?<", "(?P<"))
-        found = {}
-        for sample in chain.ask(expr, "7d"):
-            labels = ",".join(f'{name}="{text}"' for name, text in sorted(sample.labels.items()))
-            match = regex.search(f"{{{labels}}} {sample.value!r} {chain.now * 1000}")
-            assert match, (variable["name"], labels)
-            groups = match.groupdict() or {"value": match[1], "text": match[1]}
-            found[groups["value"]] = groups["text"]
+        found = options(variable, chain.ask(expr, "7d"), chain.now)
         assert found
         if variable["name"] in NAMES:
             there = {str(key): str(name) for key, name in chain.sql(NAMES[variable["name"]])}
