@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
 import requests
@@ -44,12 +45,22 @@ class Panel:
         """Its seconds."""
         return statistics.median(self.seconds)
 
+    @property
+    def used(self) -> float:
+        """Its seconds of processor."""
+        return statistics.median(self.processor)
+
+    @property
+    def expressions(self) -> list[str]:
+        """Its PromQL."""
+        return [request.parameters["query"] for request in self.requests]
+
     def __str__(self) -> str:
         """Give a line of a table."""
-        used = statistics.median(self.processor)
         return (
             f"    {self.page:<13}{self.length:<5}{self.title:<32}{len(self.requests):>8}"
-            f"{1000 * self.median:>9,.0f}{1000 * max(self.seconds):>9,.0f}{1000 * used:>11,.0f}"
+            f"{1000 * self.median:>9,.0f}{1000 * max(self.seconds):>9,.0f}"
+            f"{1000 * self.used:>11,.0f}"
         )
 
 
@@ -68,12 +79,18 @@ class Client:
         self._session = requests.Session()
         self._session.trust_env = False
 
-    def measure(self, panel: Panel) -> bool:
-        """Send a panel's queries one after the other; whether all were answered in time."""
-        before, started = self._used(), time.perf_counter()
-        answered = all(self._ask(request) for request in panel.requests)
-        panel.seconds.append(time.perf_counter() - started)
-        panel.processor.append(self._used() - before)
+    def measure(self, panel: Panel, rounds: int = 0) -> bool:
+        """Send a panel's queries one after the other; whether all were answered in time.
+
+        Where there are rounds, once more before them: it is then that files come into memory.
+        """
+        answered = True
+        for index in range(rounds + 1):
+            before, started = self._used(), time.perf_counter()
+            answered = all(self._ask(request) for request in panel.requests)
+            if index or not rounds:
+                panel.seconds.append(time.perf_counter() - started)
+                panel.processor.append(self._used() - before)
         return answered
 
     def _ask(self, request: Request) -> bool:
@@ -112,59 +129,51 @@ def main(size: Size = Size(), rounds: int = ROUNDS) -> None:  # noqa: B008  (it 
 
 def _measure(server: Prometheus, end: int, rounds: int) -> None:
     client = Client(server, server.pid)
-    panels = list(_panels(server, end))
-    for _ in range(rounds + 1):
-        for panel in panels:
-            client.measure(panel)
-    for panel in panels:  # the first time, files are read that later are in memory
-        del panel.seconds[0], panel.processor[0]
-    ordered = sorted(panels, key=lambda panel: -panel.median)
     print(f"\nThe slowest panel of each page, milliseconds, {rounds} rounds\n{HEADER}")
-    slowest = [
-        next(p for p in ordered if (p.page, p.length) == (page, length))
-        for page in PAGES
-        for length in RANGES
-    ]
-    print("\n".join(map(str, slowest)))
+    measured: list[Panel] = []
+    for page in PAGES:
+        for length in RANGES:
+            panels = list(_panels(dashboard("en", page), page, length, server, end))
+            for panel in panels:
+                client.measure(panel, rounds)
+            print(max(panels, key=lambda panel: panel.median), flush=True)
+            measured += panels
+    ordered = sorted(measured, key=lambda panel: -panel.median)
     print(f"\nAll panels that take longer than {GOAL:g} s\n{HEADER}")
     print("\n".join(str(panel) for panel in ordered if panel.median > GOAL) or "    none")
     print("\nWhole pages, all panels one after the other, milliseconds")
     for page in PAGES:
-        sums = (sum(p.median for p in panels if (p.page, p.length) == (page, r)) for r in RANGES)
+        sums = (sum(p.median for p in ordered if (p.page, p.length) == (page, r)) for r in RANGES)
         print(f"    {page:<13}" + "".join(f"{1000 * total:>9,.0f}" for total in sums))
     _compare(client, server, end, ordered)
 
 
-def _panels(server: Prometheus, end: int) -> Iterator[Panel]:
-    for page in PAGES:
-        for length in RANGES:
-            asked: dict[str, list[Request]] = {}
-            for request in requests_of(dashboard("en", page), server, length, end):
-                asked.setdefault(request.panel, []).append(request)
-            for title, found in asked.items():
-                yield Panel(page, length, title, found)
+def _panels(
+    model: dict[str, Any], page: str, length: str, server: Prometheus, end: int
+) -> Iterator[Panel]:
+    asked: dict[str, list[Request]] = {}
+    for request in requests_of(model, server, length, end):
+        asked.setdefault(request.panel, []).append(request)
+    for title, found in asked.items():
+        yield Panel(page, length, title, found)
 
 
 def _compare(client: Client, server: Prometheus, end: int, ordered: list[Panel]) -> None:
     """Print what the slowest numbers and the slowest graph of each page take by increase()."""
-    print("\nThe same by increase(), once, at 30 days: milliseconds, and how often as long")
+    print("\nThe same by increase(), once, at 30 days: how often as much of the processor")
+    print(HEADER)
     for page, model in panels_naive.dashboards().items():
-        asked: dict[str, list[Request]] = {}
-        for request in requests_of(model, server, "30d", end):
-            asked.setdefault(request.panel, []).append(request)
-        mine = [p for p in ordered if (p.page, p.length) == (page, "30d")]
-        other = [p for p in mine if _expressions(p.requests) != _expressions(asked[p.title])]
+        naive = {panel.title: panel for panel in _panels(model, page, "30d", server, end)}
+        mine = [panel for panel in ordered if (panel.page, panel.length) == (page, "30d")]
+        other = [p for p in mine if p.expressions != naive[p.title].expressions]
         for path in ("/api/v1/query", "/api/v1/query_range"):
             panel = next((p for p in other if p.requests[0].path == path), None)
             if panel is not None:
-                naive = Panel(page, "30d", panel.title, asked[panel.title])
-                answered = client.measure(naive)
-                more = "" if answered else "  (a query was given up)"
-                print(f"{naive}{naive.median / panel.median:>9,.0f}{more}")
-
-
-def _expressions(asked: list[Request]) -> list[str]:
-    return [request.parameters["query"] for request in asked]
+                there = naive[panel.title]
+                answered = client.measure(there)
+                more = "" if answered else "  a query was given up"
+                ratio = there.used / max(panel.used, 0.01)
+                print(f"{there}{ratio:>9,.0f}{more}", flush=True)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def each(counter: Counter, window: Window, where: str = "", *, past: bool = Fals
     seen = f"count({window.start_of(witness)})"
     alive = "" if past else f" or max({window.start_of(COUNTED_UNTIL)})"
     began = f"max({window.end_of(COUNTING_SINCE)}) > {window.start}"
-    return f"({now} - ({before} <= {now} or {now} * 0 and on () ({seen}{alive} or {began})))"
+    return f"({now} - {before} >= 0 or {now} and on () ({seen}{alive} or {began}))"
 
 
 def steps(counter: Counter, level: str, by: tuple[str, ...] = (), where: str = "",

@@ -1,11 +1,15 @@
 """A log table of a million rows within seconds: the database makes them itself."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import inspect, text
 
+from demo.schema import ddl
 from newapi.database import Database
 from newapi.rows import LogType
+from newapi.schema import Flavour
 
 OTHER = (
     '{"admin_info":{"use_channel":["7"]},"cache_ratio":0.1,"cache_tokens":5,"completion_ratio":4,'
@@ -103,8 +107,19 @@ def fill(
 
 def drop_unread_indexes(database: Database) -> None:
     """Drop the indexes of the log table that only make a million rows slow to insert."""
+    _drop_indexes(database, READ_BY)
+
+
+def drop_indexes(database: Database) -> list[str]:
+    """Drop all indexes of the log table; gives the statements that make them again."""
+    _drop_indexes(database)
+    made = ddl(database.dialect, Flavour.NEW_API)
+    return [statement for statement in made if re.match(r"CREATE INDEX \S+ ON .logs.", statement)]
+
+
+def _drop_indexes(database: Database, keep: Sequence[list[str]] = ()) -> None:
     with database.begin() as connection:
         for index in inspect(connection).get_indexes("logs"):
-            if index["column_names"] not in READ_BY:
+            if index["column_names"] not in keep:
                 where = " ON logs" if database.dialect == "mysql" else ""
                 connection.execute(text(f"DROP INDEX {index['name']}{where}"))
