@@ -265,6 +265,7 @@ def _totals(level: str, where: dict[str, str], busy: int) -> Rows:
     yield total("quota", 29)
     yield total("quota_refunded", 12)
     for name, bounds in _HISTOGRAMS:
+        yield total(f"{name.removeprefix('newapi_')}_sum", 11 + len(bounds))
         for index, bound in enumerate(bounds):
             yield total(f"{name.removeprefix('newapi_')}_bucket", 7 + index, le=bound)
 

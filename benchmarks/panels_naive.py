@@ -25,7 +25,9 @@ def dashboards() -> dict[str, dict[str, Any]]:
     }
 
 
-def _each(counter: Counter, window: Window, where: str = "") -> str:
+def _each(counter: Counter, window: Window, where: str = "", by: tuple[str, ...] = (),
+          chosen: str = "") -> str:  # fmt: skip
+    del by, chosen
     over = f"{counter.name}{{{where}}}[{window.length}]"
     return f"increase({window.end_of(over)})"
 

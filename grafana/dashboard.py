@@ -89,7 +89,7 @@ def frame(
             ]
         )
     )
-    for variable in (variables.source(say), *filters, variables.past()):
+    for variable in (variables.source(say), *variables.exact(), *filters, variables.past()):
         board = board.with_variable(variable)
     return board
 

@@ -74,7 +74,7 @@ def _rate(say: Say) -> stat.Panel:
         "channel tests. Empty without traffic, and while no failure was ever logged."
     )
     card = Card(say("Error rate"), say(about), width=6, height=5, unit="percentunit")
-    expr = measures.error_rate(RANGE, (), _CHOSEN)
+    expr = measures.error_rate(RANGE, (), _CHOSEN, "$channel$model")
     panel = numbers(card, now(expr, say("Error rate"))).decimals(2)
     limits = style.thresholds(GOOD, (0.01, WARNING), (0.05, BAD))
     return panel.color_scheme(style.by_threshold()).thresholds(limits)

@@ -55,20 +55,21 @@ def failures(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     return growth(ERRORS, window, by, both(where, FAILURES))
 
 
-def attempts(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
+def attempts(window: Window, by: tuple[str, ...] = (), where: str = "", chosen: str = "") -> str:
     """Completed requests and failed attempts that count."""
     # A union, not a sum: where one of the two has no series, the other still counts.
-    return total(f"{_done(window, where)} or {_failed(window, where)}", by)
+    done, failed = _done(window, where, by, chosen), _failed(window, where, by, chosen)
+    return total(f"{done} or {failed}", by)
 
 
-def success(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
+def success(window: Window, by: tuple[str, ...] = (), where: str = "", chosen: str = "") -> str:
     """Share of attempts that succeeded; nothing without traffic or where failures are unknown."""
-    return where_failures_are_known(_ratio(window, by, where))
+    return where_failures_are_known(_ratio(window, by, where, chosen))
 
 
-def error_rate(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
+def error_rate(window: Window, by: tuple[str, ...] = (), where: str = "", chosen: str = "") -> str:
     """Share of attempts that failed; nothing without traffic or where failures are unknown."""
-    return where_failures_are_known(f"1 - {_ratio(window, by, where)}")
+    return where_failures_are_known(f"1 - {_ratio(window, by, where, chosen)}")
 
 
 NO_TRAFFIC = -1
@@ -238,17 +239,18 @@ def where_failures_are_known(expr: str) -> str:
     return f"{expr} unless on () ({cannot} or max(newapi_error_log_seen) == 0)"
 
 
-def _ratio(window: Window, by: tuple[str, ...], where: str = "") -> str:
-    done = f"{_done(window, where)} or {_failed(window, where)} * 0"
-    return f"{total(done, by)} / ({attempts(window, by, where)} > 0)"
+def _ratio(window: Window, by: tuple[str, ...], where: str = "", chosen: str = "") -> str:
+    done, failed = _done(window, where, by, chosen), _failed(window, where, by, chosen)
+    succeeded = total(f"{done} or {failed} * 0", by)
+    return f"{succeeded} / ({attempts(window, by, where, chosen)} > 0)"
 
 
-def _done(window: Window, where: str) -> str:
-    return each(REQUESTS, window, both(where, NO_TESTS))
+def _done(window: Window, where: str, by: tuple[str, ...], chosen: str) -> str:
+    return each(REQUESTS, window, both(where, NO_TESTS), by, chosen)
 
 
-def _failed(window: Window, where: str) -> str:
-    return each(ERRORS, window, both(where, FAILURES))
+def _failed(window: Window, where: str, by: tuple[str, ...], chosen: str) -> str:
+    return each(ERRORS, window, both(where, FAILURES), by, chosen)
 
 
 def _constant(metric: str) -> str:

@@ -52,10 +52,11 @@ def _now(say: Say, histogram: Histogram, title: str) -> stat.Panel:
         "of streams that got one. Percentiles from 20 on. Amber above 2 s, red above 5 s."
     )
     card = Card(say(title), say(about), width=6, height=5, unit="s")
-    where = f'{_MODEL}, channel_id=~"$channel"'
-    queries = [now(promql.mean(histogram, RANGE, (), where), say("Mean"))]
+    where, chosen = f'{_MODEL}, channel_id=~"$channel"', "$channel$model"
+    queries = [now(promql.mean(histogram, RANGE, (), where, chosen), say("Mean"))]
     queries += [
-        now(promql.quantile(q, histogram, RANGE, (), where), say(name)) for q, name in _QUANTILES
+        now(promql.quantile(q, histogram, RANGE, (), where, chosen), say(name))
+        for q, name in _QUANTILES
     ]
     panel = numbers(card, *queries).decimals(1).color_scheme(style.by_threshold())
     return panel.thresholds(style.thresholds(GOOD, (2, WARNING), (5, BAD)))

@@ -6,9 +6,12 @@ subtracted, summed or joined. For the same reason no dashboard filters by instan
 
 The exporter's counters never decrease and are exact, so that the difference of two samples is the
 usage between them. Unlike increase() it reads two samples of a series instead of all, guesses
-nothing at the edges, and takes no notice of a new address of the exporter.
+nothing at the edges, and takes no notice of a new address of the exporter. Of ranges over a day it
+reads totals that are recorded every two minutes: Prometheus goes through all blocks of a query's
+time for each of its series, and 200 channels of 10 models have many.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +30,10 @@ MIN_REQUESTS = 20
 
 PAST = "past"
 """The hidden variable that matches every id while a part of the range was not recorded."""
+
+EXACT, EXACT_BEFORE = "exact", "exact_before"
+"""The hidden variables that match everything where a range, and the one before it, is looked at by
+the counters themselves: it is no longer than a day, or its totals were not recorded."""
 
 _LATE = 300
 """Seconds, at most, from where counting begins to where Prometheus first sees it."""
@@ -77,16 +84,64 @@ def last(hours: int) -> Window:
 
 def earlier(expr: str) -> str:
     """Give what an instant expression was one range earlier."""
-    return f"last_over_time(({expr})[1s:1s] offset $__range)"
+    then = expr.replace(f"${EXACT}", f"${EXACT_BEFORE}")
+    return f"last_over_time(({then})[1s:1s] offset $__range)"
 
 
-def growth(counter: Counter, window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
-    """Give by how much a counter grew, summed by labels."""
-    return total(each(counter, window, where), by)
+def growth(counter: Counter, window: Window, by: tuple[str, ...] = (), where: str = "",
+           chosen: str = "") -> str:  # fmt: skip
+    """Give by how much a counter grew, summed by labels; the rest as each()."""
+    return total(each(counter, window, where, by, chosen), by)
 
 
-def each(counter: Counter, window: Window, where: str = "", *, past: bool = False) -> str:
+def each(counter: Counter, window: Window, where: str = "", by: tuple[str, ...] = (),
+         chosen: str = "") -> str:  # fmt: skip
     """Give by how much each series of a counter grew, instances aside.
+
+    Of the dashboard's range, if it is over a day, the recorded totals, which are few, where they
+    have the labels that are asked for; else the counters themselves, to the moment.
+
+    Args:
+        counter: any.
+        window: to look at.
+        where: label matchers.
+        by: labels that the result must have.
+        chosen: the variables that choose in `where`, one behind the other. Where they let
+            everything through, the gateway's totals will do.
+    """
+    if window not in {RANGE, WHOLE} or not counter.levels:
+        return _from_counter(counter, window, where)
+    needed = {*by, *re.findall(r"(\w+)[=!]", where)} - {*counter.kinds, "source"}
+    levels = [level for level in counter.levels if needed <= {*LEVELS[level]}]
+    exact, recorded = f'exact=~"${EXACT}"', f'exact!~"${EXACT}"'
+    if levels:
+        totals = _from_totals(counter, levels[0], window, both(where, recorded))
+        return f"({totals} or {_from_counter(counter, window, both(where, exact))})"
+    if not chosen:
+        return _from_counter(counter, window, where)
+    every, some = _everything(chosen)
+    totals = _from_totals(counter, "gateway", window, both(where, recorded, every))
+    counters = (both(where, exact), both(where, recorded, some))
+    return f"({' or '.join([totals, *(_from_counter(counter, window, one) for one in counters)])})"
+
+
+def _everything(chosen: str) -> tuple[str, str]:
+    """Give the matchers that hold where variables let everything through, and where they do not.
+
+    A label that no series has is an empty text: ALL matches that, and no name does.
+    """
+    return f'everything=~"{chosen}"', f'everything!~"{chosen}"'
+
+
+def _from_totals(counter: Counter, level: str, window: Window, where: str) -> str:
+    recorded = _selector(counter.recorded(level), where)
+    now, before = window.end_of(recorded), window.start_of(recorded)
+    seen = window.start_of(REQUESTS.recorded("gateway"))
+    return f"({now} - {before} >= 0 or {now} and on () {seen})"
+
+
+def _from_counter(counter: Counter, window: Window, where: str = "", *, past: bool = False) -> str:
+    """Give the growth of each series, from the counter itself.
 
     A series that was not there at the start began at 0, if others were there or counting began
     later; else Prometheus has a hole there, and nothing is said. Where the exporter lost its
@@ -128,15 +183,15 @@ def steps(counter: Counter, level: str, by: tuple[str, ...] = (), where: str = "
             everything through, the gateway's own totals are read instead, which are few.
     """
     if chosen:
-        # A label that no series has is an empty text: ALL matches that, and no name does.
-        everything = steps(counter, "gateway", by, both(where, f'everything=~"{chosen}"'))
-        some = steps(counter, level, by, both(where, f'everything!~"{chosen}"'))
-        return f"({everything} or {some})"
+        every, some = _everything(chosen)
+        whole = steps(counter, "gateway", by, both(where, every))
+        return f"({whole} or {steps(counter, level, by, both(where, some))})"
     recorded = _selector(counter.recorded(level), where)
     seen = STEP.start_of(REQUESTS.recorded("gateway"))
     before = f"({STEP.start_of(recorded)} or {recorded} * 0 and on () {seen})"
     labels = (*LEVELS[level], *counter.kinds)
-    past = total(each(counter, STEP, both(where, counter.recorded_where), past=True), labels)
+    past = _from_counter(counter, STEP, both(where, counter.recorded_where), past=True)
+    past = total(past, labels)
     grown = total(f"clamp_min({recorded} - {before}, 0)", labels)
     return total(f"{grown} or {past}", by)
 
@@ -147,10 +202,10 @@ def total(expr: str, by: tuple[str, ...] = ()) -> str:
 
 
 def quantile(q: float, histogram: Histogram, window: Window, by: tuple[str, ...] = (),
-             where: str = "") -> str:  # fmt: skip
+             where: str = "", chosen: str = "") -> str:  # fmt: skip
     """Give a quantile of a histogram in seconds; nothing where there were too few requests."""
-    buckets = growth(histogram.buckets, window, (*by, "le"), where)
-    return _quantile(q, buckets, growth(histogram.count, window, by, where), by)
+    buckets = growth(histogram.buckets, window, (*by, "le"), where, chosen)
+    return _quantile(q, buckets, _count(histogram, window, by, where, chosen), by)
 
 
 def quantile_steps(
@@ -162,10 +217,17 @@ def quantile_steps(
     return _quantile(q, buckets, count, ())
 
 
-def mean(histogram: Histogram, window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
+def mean(histogram: Histogram, window: Window, by: tuple[str, ...] = (), where: str = "",
+         chosen: str = "") -> str:  # fmt: skip
     """Give the mean of a histogram in seconds; nothing where there was nothing."""
-    seconds = growth(histogram.sum, window, by, where)
-    return f"{seconds} / ({growth(histogram.count, window, by, where)} > 0)"
+    seconds = growth(histogram.sum, window, by, where, chosen)
+    return f"{seconds} / ({_count(histogram, window, by, where, chosen)} > 0)"
+
+
+def _count(
+    histogram: Histogram, window: Window, by: tuple[str, ...], where: str, chosen: str
+) -> str:
+    return growth(histogram.buckets, window, by, both(where, 'le="+Inf"'), chosen)
 
 
 def change(now: str) -> str:

@@ -1,6 +1,6 @@
 """The variables of the dashboards: the source, and what a page is filtered by."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from grafana_foundation_sdk.builders.dashboard import (
     CustomVariable,
@@ -17,11 +17,13 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from grafana.language import Say
 from grafana.metrics import REQUESTS, Thing
-from grafana.promql import PAST, RANGE, gauge
+from grafana.promql import EXACT, EXACT_BEFORE, PAST, RANGE, earlier, gauge
 from grafana.queries import PROMETHEUS
 
 ALL = ".*"
 """The value of a filter that lets everything through, in PromQL as it stands."""
+
+_DAY = 86400
 
 
 def source(say: Say) -> DatasourceVariable:
@@ -46,6 +48,27 @@ def past() -> QueryVariable:
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .current(VariableOption(text=".+", value=".+"))
     )
+
+
+def exact() -> Iterator[QueryVariable]:
+    """Match everything where usage is read off the counters, for a range and the one before it."""
+    recorded = RANGE.start_of(REQUESTS.recorded("gateway"))
+    # Before the first sample there is nothing to read, of counters either.
+    before = f"({earlier(recorded)} or on () vector(1) unless on () {earlier(_counted())})"
+    long = f"vector($__range_s) > {_DAY}"
+    for name, there in ((EXACT, recorded), (EXACT_BEFORE, before)):
+        none = f'label_replace(vector(1), "ids", "none", "", "") and on () {there} and on () {long}'
+        every = f'label_replace(vector(1), "ids", "{ALL}", "", "")'
+        yield (
+            asked(name, f"{none} or on () {every}", '/ids="([^"]+)"/')
+            .hide(VariableHide.HIDE_VARIABLE)
+            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+            .current(VariableOption(text=ALL, value=ALL))
+        )
+
+
+def _counted() -> str:
+    return f"count({RANGE.start_of(REQUESTS.name)})"
 
 
 def asked(name: str, expr: str, regex: str) -> QueryVariable:

@@ -40,6 +40,7 @@ SOURCES = [
 BUILT_IN = {
     "__range", "__range_s", "__interval", "__interval_ms", "__rate_interval", "__from", "__to",
     "__url_time_range", "__value", "__data", "__all", "past",
+    "exact", "exact_before",
 }  # fmt: skip
 SAME_IN_BOTH = {"English", "中文", "–", "p50", "p95", "p99"}
 

@@ -7,7 +7,7 @@ import pytest
 from grafana import promql
 from grafana.metrics import REQUESTS, TOKENS
 from grafana.promql import RANGE, WHOLE
-from tests.grafana_queries import substitute
+from tests.grafana_queries import dashboard, options, substitute
 from tests.servers import Prometheus, promtool
 
 END = 1_767_268_800
@@ -53,7 +53,8 @@ def openmetrics() -> Iterator[str]:
         yield from _series(
             recorded, f'model="{model}",direction="prompt"', _every(start, END, 60, first)
         )
-    yield from _series("gateway:newapi_requests:total", "", _every(begin, END, 5))
+    two_days_ago = [(END - 48 * HOUR, 0.0)]
+    yield from _series("gateway:newapi_requests:total", "", [*two_days_ago, *_every(begin, END, 5)])
     # More than its models, so that one can tell what is read.
     of_all = 'direction="prompt"'
     yield from _series("gateway:newapi_tokens:total", of_all, _every(begin, END, 1000))
@@ -104,6 +105,53 @@ def test_the_same_in_a_range_query(server: Prometheus) -> None:
     for one in answer["data"]["result"]:
         expected = tokens(server, "3h")[one["metric"]["channel_id"]]
         assert [float(value) for _, value in one["values"]] == [expected, expected]
+
+
+def grown(server: Prometheus, expr: str, **variables: str) -> dict[str, float]:
+    """The growth of two hours, by model."""
+    found = server.query(substitute(expr, "2h", end=END, **variables), at=END)
+    return {one.labels.get("model", ""): one.value for one in found}
+
+
+def test_a_long_range_reads_recorded_totals(server: Prometheus) -> None:
+    by_model = promql.growth(TOKENS, RANGE, ("model",))
+    assert grown(server, by_model, exact="none") == {"old": 60 * 120, "new": 60 * 60}
+    assert grown(server, by_model, exact=".*") == {"m": 10 * 120 + 20 * 60 + 30}
+    whole = promql.growth(TOKENS, RANGE)
+    assert grown(server, whole, exact="none") == {"": 1000 * 120}
+    assert grown(server, whole, exact=".*") == {"": 10 * 120 + 20 * 60 + 30}
+    pair = promql.growth(TOKENS, RANGE, ("channel_id", "model"), 'channel_id="2"')
+    assert grown(server, pair, exact="none") == {"m": 20 * 60}  # is not recorded
+
+
+@pytest.mark.parametrize("exact", ["none", ".*"])
+def test_a_long_range_of_what_is_chosen(server: Prometheus, exact: str) -> None:
+    where = 'channel_id=~"$channel", model=~"$model"'
+    expr = promql.growth(TOKENS, RANGE, (), where, "$channel$model")
+    everything = 1000 * 120 if exact == "none" else 10 * 120 + 20 * 60 + 30
+    assert grown(server, expr, exact=exact, channel=".*", model=".*") == {"": everything}
+    assert grown(server, expr, exact=exact, channel="2", model=".*") == {"": 20 * 60}
+    assert grown(server, expr, exact=exact, channel=".*", model="gone") == {}
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        ("2h", {"exact": ".*", "exact_before": ".*"}),  # not over a day
+        ("48h", {"exact": "none", "exact_before": "none"}),  # recorded; nothing before it
+        ("72h", {"exact": ".*", "exact_before": "none"}),  # not recorded so long ago
+    ],
+)
+def test_when_a_range_reads_recorded_totals(
+    server: Prometheus, length: str, expected: dict[str, str]
+) -> None:
+    found = {}
+    for variable in dashboard("en", "overview")["templating"]["list"]:
+        if variable["name"] in expected:
+            expr = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
+            samples = server.query(substitute(expr, length, end=END), at=END)
+            [found[variable["name"]]] = options(variable, samples, END)
+    assert found == expected
 
 
 def drawn(server: Prometheus, expr: str, **variables: str) -> dict[str, float]:
