@@ -3,7 +3,7 @@
 import os
 import platform
 
-from benchmarks import catchup, rules, scrape, trip
+from benchmarks import catchup, panels, panels_sql, rules, scrape, trip
 
 
 def main() -> None:
@@ -13,6 +13,8 @@ def main() -> None:
     scrape.main()
     trip.main()
     rules.main()
+    panels.main()
+    panels_sql.main()
 
 
 if __name__ == "__main__":
