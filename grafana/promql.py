@@ -6,7 +6,7 @@ subtracted, summed or joined. For the same reason no dashboard filters by instan
 
 The exporter's counters never decrease and are exact, so that the difference of two samples is the
 usage between them. Unlike increase() it reads two samples of a series instead of all, guesses
-nothing at the edges, and takes no notice of a new address of the exporter. Of ranges over a day it
+nothing at the edges, and takes no notice of a new address of the exporter. Of ranges from a day on it
 reads totals that are recorded every two minutes: Prometheus goes through all blocks of a query's
 time for each of its series, and 200 channels of 10 models have many.
 """
@@ -33,7 +33,7 @@ PAST = "past"
 
 EXACT, EXACT_BEFORE = "exact", "exact_before"
 """The hidden variables that match everything where a range, and the one before it, is looked at by
-the counters themselves: it is no longer than a day, or its totals were not recorded."""
+the counters themselves: it is shorter than a day, or its totals were not recorded."""
 
 _LATE = 300
 """Seconds, at most, from where counting begins to where Prometheus first sees it."""
@@ -98,7 +98,7 @@ def each(counter: Counter, window: Window, where: str = "", by: tuple[str, ...] 
          chosen: str = "") -> str:  # fmt: skip
     """Give by how much each series of a counter grew, instances aside.
 
-    Of the dashboard's range, if it is over a day, the recorded totals, which are few, where they
+    Of the dashboard's range, from a day on, the recorded totals, which are few, where they
     have the labels that are asked for; else the counters themselves, to the moment.
 
     Args:

@@ -55,7 +55,7 @@ def exact() -> Iterator[QueryVariable]:
     recorded = RANGE.start_of(REQUESTS.recorded("gateway"))
     # Before the first sample there is nothing to read, of counters either.
     before = f"({earlier(recorded)} or on () vector(1) unless on () {earlier(_counted())})"
-    long = f"vector($__range_s) > {_DAY}"
+    long = f"vector($__range_s) >= {_DAY}"
     for name, there in ((EXACT, recorded), (EXACT_BEFORE, before)):
         none = f'label_replace(vector(1), "ids", "none", "", "") and on () {there} and on () {long}'
         every = f'label_replace(vector(1), "ids", "{ALL}", "", "")'

@@ -137,7 +137,7 @@ def test_a_long_range_of_what_is_chosen(server: Prometheus, exact: str) -> None:
 @pytest.mark.parametrize(
     ("length", "expected"),
     [
-        ("2h", {"exact": ".*", "exact_before": ".*"}),  # not over a day
+        ("2h", {"exact": ".*", "exact_before": ".*"}),  # shorter than a day
         ("48h", {"exact": "none", "exact_before": "none"}),  # recorded; nothing before it
         ("72h", {"exact": ".*", "exact_before": "none"}),  # not recorded so long ago
     ],
