@@ -6,8 +6,8 @@ subtracted, summed or joined. For the same reason no dashboard filters by instan
 
 The exporter's counters never decrease and are exact, so that the difference of two samples is the
 usage between them. Unlike increase() it reads two samples of a series instead of all, guesses
-nothing at the edges, and takes no notice of a new address of the exporter. Of ranges from a day on it
-reads totals that are recorded every two minutes: Prometheus goes through all blocks of a query's
+nothing at the edges, and takes no notice of a new address of the exporter. Ranges from a day on
+read totals that are recorded every two minutes: Prometheus goes through all blocks of a query's
 time for each of its series, and 200 channels of 10 models have many.
 """
 
