@@ -3,7 +3,16 @@
 import os
 import platform
 
-from benchmarks import catchup, gateway_cost, keeping_up, rules, scrape, trip
+from benchmarks import (
+    catchup,
+    gateway_cost,
+    keeping_up,
+    panels,
+    panels_sql,
+    rules,
+    scrape,
+    trip,
+)
 
 
 def main() -> None:
@@ -15,6 +24,8 @@ def main() -> None:
     trip.main()
     rules.main()
     gateway_cost.main()
+    panels.main()
+    panels_sql.main()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from benchmarks import alert_series
-from tests.rule_history import RECEIVER, write_history
+from tests.remote_write import RECEIVER
+from tests.rule_history import write_history
 from tests.servers import Prometheus
 
 RULES = Path(__file__).parent.parent / "prometheus" / "rules"

@@ -89,7 +89,8 @@ def frame(
             ]
         )
     )
-    for variable in (variables.source(say), *filters, variables.gone(), variables.past()):
+    hidden = variables.gone(), *variables.exact()
+    for variable in (variables.source(say), *hidden, *filters, variables.past()):
         board = board.with_variable(variable)
     return board
 

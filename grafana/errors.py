@@ -8,16 +8,22 @@ from grafana.dashboard import add, frame, link
 from grafana.language import Language, Say
 from grafana.metrics import CHANNEL, ERRORS, NO_TESTS
 from grafana.panels import Card, bars, numbers, ranking
-from grafana.promql import RANGE, WHOLE, both, named
+from grafana.promql import RANGE, WHOLE, Window, both, named
 from grafana.queries import now, over_time
 from grafana.style import BAD, GOOD, WARNING
 from grafana.tables import Column, comparison, sql_table
 
 NAME = "errors"
 
-_CHOSEN = 'channel_id=~"$channel", model=~"$model"'
+_CHOSEN = ("channel", "model")
 _FILTERS = ("database", "channel", "model", "part")
 _PAIR = ("channel_id", "model")
+_THESE = both(*(promql.CHOSEN[name] for name in _CHOSEN))
+_WHERE = both(NO_TESTS, _THESE)
+
+_MOST = "most_"
+"""The hidden variables that hold the channels and the models of the pairs that failed most."""
+_AMONG = ", ".join(f'{label}=~"${_MOST}{label}"' for label in _PAIR)
 
 _FAILED = (
     "l.type = 5",
@@ -40,6 +46,7 @@ def build(language: Language) -> Dashboard:
         *log_rows.page_variables(say),
         log_rows.row_variable(say),
         log_rows.source_variable(say),
+        *(variables.top(f"{_MOST}{label}", _worst(RANGE, _WHERE), label) for label in _PAIR),
     )
     about = "What fails: of which kind, where, since when, and each with its message."
     links = [log_rows.newest(say, NAME, language, _FILTERS)]
@@ -70,7 +77,7 @@ def _rate(say: Say) -> stat.Panel:
         "channel tests. Empty without traffic, and while no failure was ever logged."
     )
     card = Card(say("Error rate"), say(about), width=6, height=5, unit="percentunit")
-    expr = measures.error_rate(RANGE, (), _CHOSEN)
+    expr = measures.error_rate(RANGE, (), "", _CHOSEN)
     panel = numbers(card, now(expr, say("Error rate"))).decimals(2)
     limits = style.thresholds(GOOD, (0.01, WARNING), (0.05, BAD))
     return panel.color_scheme(style.by_threshold()).thresholds(limits)
@@ -81,7 +88,7 @@ def _categories(say: Say) -> bargauge.Panel:
     card = Card(say("By category"), say(about), width=6, height=5, unit="short")
     panel = ranking(
         card,
-        now(promql.growth(ERRORS, RANGE, ("category",), both(NO_TESTS, _CHOSEN)), "{{category}}"),
+        now(promql.growth(ERRORS, RANGE, ("category",), NO_TESTS, _CHOSEN), "{{category}}"),
     )
     for category, (text, shade) in style.CATEGORIES.items():
         panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])
@@ -104,10 +111,15 @@ def _codes(say: Say) -> table.Panel:
     return sql_table(card, columns, statement)
 
 
+def _worst(window: Window, where: str) -> str:
+    """Give the pairs that failed most."""
+    return promql.largest(10, promql.growth(ERRORS, window, _PAIR, where))
+
+
 def _by_category(say: Say) -> timeseries.Panel:
     about = "Failed attempts, channel tests excluded. Those of category client count in no rate."
     card = Card(say("Errors by category"), say(about), width=12, height=9, unit="short")
-    expr = promql.steps(ERRORS, "channel_model", ("category",), both(NO_TESTS, _CHOSEN))
+    expr = promql.chosen_steps(ERRORS, _CHOSEN, ("category",))
     panel = bars(card, over_time(expr, "{{category}}"))
     for category, (text, shade) in style.CATEGORIES.items():
         panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])
@@ -117,10 +129,9 @@ def _by_category(say: Say) -> timeseries.Panel:
 def _by_pair(say: Say) -> timeseries.Panel:
     about = "Failed attempts of the 10 pairs of channel and model that failed most."
     card = Card(say("Errors by channel and model"), say(about), width=12, height=9, unit="short")
-    where = both(NO_TESTS, _CHOSEN)
+    where = both(_WHERE, _AMONG)
     each = promql.steps(ERRORS, "channel_model", _PAIR, where)
-    top = promql.largest(10, promql.growth(ERRORS, WHOLE, _PAIR, where))
-    kept = f"({each} and on (channel_id, model) {top})"
+    kept = f"({each} and on (channel_id, model) {_worst(WHOLE, where)})"
     return bars(card, over_time(named(kept, CHANNEL), "{{name}} #{{channel_id}} · {{model}}"))
 
 
@@ -132,7 +143,7 @@ def _pairs(language: Language) -> table.Panel:
     )
     card = Card(say("Channel and model"), say(about), width=24, height=11, unit="short",
                 nothing=say("No failure"))  # fmt: skip
-    failed = promql.growth(ERRORS, RANGE, _PAIR, both(NO_TESTS, _CHOSEN))
+    failed = promql.growth(ERRORS, RANGE, _PAIR, _WHERE)
     most = f"({promql.largest(50, failed)} > 0)"
     to_channel = style.linked(say("Channels"), link("channels", language, channel="${__value.raw}"))
     keys = [
@@ -146,7 +157,7 @@ def _pairs(language: Language) -> table.Panel:
 
     values = [
         Column(say("Failed"), named(most, CHANNEL)),
-        Column(say("Error rate"), kept(measures.error_rate(RANGE, _PAIR, _CHOSEN)), "percentunit",
+        Column(say("Error rate"), kept(measures.error_rate(RANGE, _PAIR, _THESE)), "percentunit",
                style.error_cell()),
         *(
             Column(say(text), kept(_of(category)), "short")
@@ -157,7 +168,7 @@ def _pairs(language: Language) -> table.Panel:
 
 
 def _of(category: str) -> str:
-    where = both(NO_TESTS, _CHOSEN, f'category="{category}"')
+    where = both(_WHERE, f'category="{category}"')
     return f"({promql.growth(ERRORS, RANGE, _PAIR, where)} > 0)"
 
 

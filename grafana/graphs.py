@@ -6,11 +6,9 @@ from grafana import measures, promql, style
 from grafana.language import Say
 from grafana.metrics import DURATION, ERRORS, FIRST_TOKEN, REQUESTS, TOKENS
 from grafana.panels import MONEY, Card, bars, colored, in_currency, lines
+from grafana.promql import Chosen
 from grafana.queries import over_time
 from grafana.style import BAD, NEUTRAL
-
-Chosen = tuple[str, ...]
-"""Variables of promql.CHOSEN; none: the whole gateway."""
 
 
 def requests_and_failures(say: Say, chosen: Chosen = (), width: int = 12) -> timeseries.Panel:

@@ -17,6 +17,7 @@ from grafana.metrics import (
 from grafana.promql import (
     RANGE,
     WHOLE,
+    Chosen,
     Window,
     both,
     chosen_steps,
@@ -57,20 +58,23 @@ def failures(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     return growth(ERRORS, window, by, both(where, FAILURES))
 
 
-def attempts(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
+def attempts(window: Window, by: tuple[str, ...] = (), where: str = "", chosen: Chosen = ()) -> str:
     """Completed requests and failed attempts that count."""
     # A union, not a sum: where one of the two has no series, the other still counts.
-    return total(f"{_done(window, where)} or {_failed(window, where)}", by)
+    done, failed = _done(window, where, by, chosen), _failed(window, where, by, chosen)
+    return total(f"{done} or {failed}", by)
 
 
-def success(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
+def success(window: Window, by: tuple[str, ...] = (), where: str = "", chosen: Chosen = ()) -> str:
     """Share of attempts that succeeded; nothing without traffic or where failures are unknown."""
-    return where_failures_are_known(_ratio(window, by, where))
+    return where_failures_are_known(_ratio(window, by, where, chosen))
 
 
-def error_rate(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
+def error_rate(
+    window: Window, by: tuple[str, ...] = (), where: str = "", chosen: Chosen = ()
+) -> str:
     """Share of attempts that failed; nothing without traffic or where failures are unknown."""
-    return where_failures_are_known(f"1 - {_ratio(window, by, where)}")
+    return where_failures_are_known(f"1 - {_ratio(window, by, where, chosen)}")
 
 
 NO_TRAFFIC = -1
@@ -83,9 +87,11 @@ def model_status_steps(where: str = "") -> str:
     NO_TRAFFIC for models that a channel can serve, or that were asked for in the range.
     """
     by = ("model",)
-    failed = steps(ERRORS, "model", by, both(where, NOT_CLIENT))
-    done = f"({steps(REQUESTS, 'model', by, where)} or {failed} * 0)"
-    rate = f"{done} / (({done} + ({failed} or {done} * 0)) > 0)"
+    done = steps(REQUESTS, "model", by, where)
+    failed = steps(ERRORS, "model", (*by, "category"), both(where, NOT_CLIENT))
+    # Both unions read each of the two once: a graph takes as long as it reads samples.
+    failures = total(f"{failed} or {done} * 0", by)
+    rate = f"1 - {failures} / ({total(f'{failed} or {done}', by)} > 0)"
     served = f"max by (model) (newapi_model_enabled_channels{{{where}}} @ end()) > 0"
     asked = f"{requests(WHOLE, by, where)} > 0"
     idle = f"({served} or {asked}) * 0 + {NO_TRAFFIC}"
@@ -125,7 +131,7 @@ def spent(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     return f"({charged} - {back} or {charged})"
 
 
-def spent_steps(chosen: tuple[str, ...]) -> str:
+def spent_steps(chosen: Chosen) -> str:
     """Quota charged less quota given back, from point to point, of what variables choose."""
     charged, back = (chosen_steps(counter, chosen) for counter in (QUOTA, REFUNDED))
     return f"({charged} - {back} or {charged})"
@@ -242,17 +248,18 @@ def where_failures_are_known(expr: str) -> str:
     return f"{expr} unless on () ({cannot} or max(newapi_error_log_seen) == 0)"
 
 
-def _ratio(window: Window, by: tuple[str, ...], where: str = "") -> str:
-    done = f"{_done(window, where)} or {_failed(window, where)} * 0"
-    return f"{total(done, by)} / ({attempts(window, by, where)} > 0)"
+def _ratio(window: Window, by: tuple[str, ...], where: str = "", chosen: Chosen = ()) -> str:
+    done, failed = _done(window, where, by, chosen), _failed(window, where, by, chosen)
+    succeeded = total(f"{done} or {failed} * 0", by)
+    return f"{succeeded} / ({attempts(window, by, where, chosen)} > 0)"
 
 
-def _done(window: Window, where: str) -> str:
-    return each(REQUESTS, window, both(where, NO_TESTS))
+def _done(window: Window, where: str, by: tuple[str, ...], chosen: Chosen) -> str:
+    return each(REQUESTS, window, both(where, NO_TESTS), by, chosen)
 
 
-def _failed(window: Window, where: str) -> str:
-    return each(ERRORS, window, both(where, FAILURES))
+def _failed(window: Window, where: str, by: tuple[str, ...], chosen: Chosen) -> str:
+    return each(ERRORS, window, both(where, FAILURES), by, chosen)
 
 
 def _constant(metric: str) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 _CHANNEL_MODEL = ("channel_id", "model")
+_RECORDED = ("gateway", "channel", "model")
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class Counter:
     """The labels that its recorded totals keep beside those of the level."""
     recorded_where: str = ""
     """What its recorded totals leave out, as label matchers."""
+    levels: tuple[str, ...] = ()
+    """Of LEVELS: those that its totals are recorded by, the one with fewest series first."""
 
     def recorded(self, level: str) -> str:
         """Give the name of its recorded totals: prometheus/rules/recorded_totals.yml."""
@@ -31,17 +34,13 @@ class Histogram:
     @property
     def buckets(self) -> Counter:
         """Its cumulative buckets."""
-        return Counter(f"{self.name}_bucket", (*self.labels, "le"), ("le",))
-
-    @property
-    def count(self) -> Counter:
-        """How many values it holds."""
-        return Counter(f"{self.name}_count", self.labels)
+        labels = (*self.labels, "le")
+        return Counter(f"{self.name}_bucket", labels, ("le",), levels=_RECORDED)
 
     @property
     def sum(self) -> Counter:
         """Their sum, in seconds."""
-        return Counter(f"{self.name}_sum", self.labels)
+        return Counter(f"{self.name}_sum", self.labels, levels=_RECORDED)
 
 
 @dataclass(frozen=True)
@@ -72,17 +71,20 @@ LEVELS: dict[str, tuple[str, ...]] = {
 }
 """What totals are recorded by, and the labels of each level."""
 
-REQUESTS = Counter("newapi_requests_total", (*_CHANNEL_MODEL, "source"), (), NO_TESTS)
+REQUESTS = Counter("newapi_requests_total", (*_CHANNEL_MODEL, "source"), (), NO_TESTS, _RECORDED)
 ERRORS = Counter(
     "newapi_request_errors_total",
     (*_CHANNEL_MODEL, "source", "category"),
     ("category",),
     NO_TESTS,
+    (*_RECORDED, "channel_model"),
 )
-TOKENS = Counter("newapi_tokens_total", (*_CHANNEL_MODEL, "direction"), ("direction",))
-CACHED_TOKENS = Counter("newapi_cached_tokens_total", _CHANNEL_MODEL)
-QUOTA = Counter("newapi_quota_total", _CHANNEL_MODEL)
-REFUNDED = Counter("newapi_quota_refunded_total", _CHANNEL_MODEL)
+TOKENS = Counter(
+    "newapi_tokens_total", (*_CHANNEL_MODEL, "direction"), ("direction",), levels=_RECORDED
+)
+CACHED_TOKENS = Counter("newapi_cached_tokens_total", _CHANNEL_MODEL, levels=_RECORDED)
+QUOTA = Counter("newapi_quota_total", _CHANNEL_MODEL, levels=_RECORDED)
+REFUNDED = Counter("newapi_quota_refunded_total", _CHANNEL_MODEL, levels=_RECORDED)
 BROKEN_STREAMS = Counter("newapi_broken_streams_total", (*_CHANNEL_MODEL, "reason"))
 FAILED_REQUESTS = Counter("newapi_failed_requests_total", ("model",))
 API_KEY_REQUESTS = Counter("newapi_api_key_requests_total", ("api_key_id",))

@@ -53,9 +53,10 @@ def _now(say: Say, histogram: Histogram, title: str) -> stat.Panel:
         "of streams that got one. Percentiles from 20 on. Amber above 2 s, red above 5 s."
     )
     card = Card(say(title), say(about), width=6, height=5, unit="s")
-    queries = [now(promql.mean(histogram, RANGE, (), _WHERE), say("Mean"))]
+    queries = [now(promql.mean(histogram, RANGE, (), "", _CHOSEN), say("Mean"))]
     queries += [
-        now(promql.quantile(q, histogram, RANGE, (), _WHERE), say(name)) for q, name in _QUANTILES
+        now(promql.quantile(q, histogram, RANGE, (), "", _CHOSEN), say(name))
+        for q, name in _QUANTILES
     ]
     panel = numbers(card, *queries).decimals(1).color_scheme(style.by_threshold())
     return panel.thresholds(style.thresholds(GOOD, (2, WARNING), (5, BAD)))

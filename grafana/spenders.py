@@ -66,7 +66,7 @@ class Spender:
     def top(self) -> QueryVariable:
         """Make the variable that holds those that used most."""
         most = promql.largest(10, promql.growth(self.tokens, RANGE, self.by, self.chosen))
-        return variables.top(TOP, most, self.thing)
+        return variables.top(TOP, most, self.thing.id)
 
 
 def tokens(say: Say, spender: Spender, about: str, width: int) -> timeseries.Panel:

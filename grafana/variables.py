@@ -1,6 +1,6 @@
 """The variables of the dashboards: the source, and what a page is filtered by."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from grafana_foundation_sdk.builders.dashboard import (
     CustomVariable,
@@ -17,11 +17,13 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from grafana.language import Say
 from grafana.metrics import CHANNEL, COUNTED_CHANNELS, REQUESTS, Thing
-from grafana.promql import GONE, PAST, RANGE, gauge
+from grafana.promql import EXACT, EXACT_BEFORE, GONE, PAST, RANGE, earlier, gauge
 from grafana.queries import PROMETHEUS
 
 ALL = ".*"
 """The value of a filter that lets everything through, in PromQL as it stands."""
+
+_DAY = 86400
 
 
 def source(say: Say) -> DatasourceVariable:
@@ -50,9 +52,38 @@ def past() -> QueryVariable:
 
 def gone() -> QueryVariable:
     """Keep the ids of channels whose series left within the range, or "none"."""
+    none = 'label_replace(vector(1), "channel_id", "none", "", "")'
+    return top(GONE, f"{_left()} or {none}", CHANNEL.id)
+
+
+def exact() -> Iterator[QueryVariable]:
+    """Match everything where usage is read off the counters, for a range and the one before it."""
+    now = REQUESTS.recorded("gateway")
+    # Where the totals fell, state was lost, or channels left that are not known.
+    recorded = f"({now} >= {RANGE.start_of(now)})"
+    # GONE knows only what left in the range itself.
+    kept = f"{earlier(recorded)} unless on () {earlier(f'count({_left()})')}"
+    # Before the first sample there is nothing to read, of counters either.
+    before = f"({kept} or on () vector(1) unless on () {earlier(_counted())})"
+    long = f"vector($__range_s) >= {_DAY}"
+    for name, there in ((EXACT, recorded), (EXACT_BEFORE, before)):
+        none = f'label_replace(vector(1), "ids", "none", "", "") and on () {there} and on () {long}'
+        every = f'label_replace(vector(1), "ids", "{ALL}", "", "")'
+        yield (
+            asked(name, f"{none} or on () {every}", '/ids="([^"]+)"/')
+            .hide(VariableHide.HIDE_VARIABLE)
+            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+            .current(VariableOption(text=ALL, value=ALL))
+        )
+
+
+def _left() -> str:
     counted = COUNTED_CHANNELS.format("gateway")
-    left = f"max by (channel_id) ({RANGE.start_of(counted)} unless {counted})"
-    return top(GONE, f'{left} or label_replace(vector(1), "channel_id", "none", "", "")', CHANNEL)
+    return f"max by (channel_id) ({RANGE.start_of(counted)} unless {counted})"
+
+
+def _counted() -> str:
+    return f"count({RANGE.start_of(REQUESTS.name)})"
 
 
 def asked(name: str, expr: str, regex: str) -> QueryVariable:
@@ -99,10 +130,10 @@ def model(say: Say) -> QueryVariable:
     )
 
 
-def top(name: str, expr: str, thing: Thing) -> QueryVariable:
-    """Keep the ids that a query finds, hidden: graphs of few among thousands read only these."""
+def top(name: str, expr: str, label: str) -> QueryVariable:
+    """Keep what a query finds, hidden: graphs of few among thousands read only these."""
     return (
-        asked(name, expr, f'/{thing.id}="([^"]+)"/')
+        asked(name, expr, f'/{label}="([^"]+)"/')
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .hide(VariableHide.HIDE_VARIABLE)
         .multi(True)

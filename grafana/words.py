@@ -34,6 +34,7 @@ REASONS = {
     "person": "By a person",
     "command": "By command",
     "timer": "Time was over",
+    "other_rule": "Another rule holds it",
     "taken_over": "Off by the gateway",
     "gone": "Deleted",
     "gateway_disabled": "Gateway disabled it",

@@ -6,19 +6,13 @@ service too.
 
 import itertools
 import random
-import re
-import struct
 import time
 from collections.abc import Iterator
 
-import requests
-
 from exporter.totals import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS
+from tests.remote_write import labels_of, one_series, samples, write
 from tests.rule_cases import KINDS, LABELS
 from tests.servers import Prometheus
-
-RECEIVER = "--web.enable-remote-write-receiver"
-"""The option of prometheus that takes what is written."""
 
 CHANNELS, MODELS, API_KEYS, ALERT_RULES, FIRING = 200, 10, 5000, 100, 300
 TRIPPING = 50
@@ -73,7 +67,7 @@ def _counters(channel: int, model: int) -> Samples:
             yield f'{name}_bucket{{{where},le="{bound}"}}', "count", NOW
 
 
-def _alerts() -> Samples:
+def alerts() -> Samples:
     """Give what /metrics/alerts shows: of each type, five rules for each channel by itself, one for
     each API key of which 100 are near the threshold, and the others for one channel.
 
@@ -123,61 +117,27 @@ def _alerts() -> Samples:
 
 
 def _history(now: int) -> Iterator[bytes]:
-    """Give each series with its samples, as a TimeSeries of remote write (prompb/types.proto)."""
+    """Give each series with its samples."""
     chance = random.Random(1)
     counters = itertools.chain.from_iterable(
         _counters(channel, model) for channel in range(CHANNELS) for model in range(MODELS)
     )
-    for series, made, moments in itertools.chain(_recorded(), counters, _alerts()):
+    for series, made, moments in itertools.chain(_recorded(), counters, alerts()):
         start, slope = chance.randrange(10**6), chance.random()
-        name, _, rest = series.partition("{")
-        labels = re.findall(r'(\w+)="([^"]*)"', rest)
-        message = b"".join(
-            _field(1, _field(1, key.encode()) + _field(2, value.encode()))
-            for key, value in sorted([("__name__", name), *labels])
-        )
-        for offset in moments:
-            value = {
+        values = [
+            {
                 "count": start + slope * (offset + 90_000),
                 "one": 1.0,
                 "time": float(now + offset),
                 "far": 1e12,
                 "never": -1.0,
             }[made]
-            moment = b"\x10" + _varint((now + offset) * 1000)
-            message += _field(2, b"\x09" + struct.pack("<d", value) + moment)
-        yield _field(1, message)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    parts = []
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
-
-
-def _snappy(content: bytes) -> bytes:
-    """Wrap bytes as snappy does what cannot be compressed (format_description.txt)."""
-    parts = [_varint(len(content))]
-    for start in range(0, len(content), 65536):
-        piece = content[start : start + 65536]
-        parts.append(b"\xf4" + struct.pack("<H", len(piece) - 1) + piece)
-    return b"".join(parts)
+            for offset in moments
+        ]
+        times = [now + offset for offset in moments]
+        yield one_series(labels_of(series), samples(times, values))
 
 
 def write_history(server: Prometheus) -> None:
     """Write all of it into a server that was started with RECEIVER."""
-    series = _history(int(time.time()))
-    while batch := b"".join(itertools.islice(series, 2000)):
-        answer = requests.post(
-            f"{server.url}/api/v1/write",
-            data=_snappy(batch),
-            headers={"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"},
-            timeout=30,
-        )
-        assert answer.status_code == 204, answer.text
+    write(server, _history(int(time.time())))

@@ -7,7 +7,7 @@ import pytest
 from grafana import promql
 from grafana.metrics import COUNTED_CHANNELS, REQUESTS, TOKENS
 from grafana.promql import RANGE, WHOLE
-from tests.grafana_queries import substitute
+from tests.grafana_queries import dashboard, options, substitute
 from tests.servers import Prometheus, promtool
 
 END = 1_767_268_800
@@ -40,7 +40,9 @@ def openmetrics() -> Iterator[str]:
     moved = END - HOUR
     requests = REQUESTS.name
     source = 'source="user"'
-    yield from _series(requests, _labels("1", OLD, source), _every(begin, moved, 5, 7_000))
+    long_ago = [(END - 48 * HOUR, 6_000.0)]
+    counted = [*long_ago, *_every(begin, moved, 5, 7_000)]
+    yield from _series(requests, _labels("1", OLD, source), counted)
     yield from _series(requests, _labels("1", NEW, source), _every(moved, END, 5, 7_900))
     # Tokens of channel 1 go on likewise; 2 is new; 3 had a reset when the state was lost.
     yield from _series(TOKENS.name, _labels("1"), _every(begin, moved, 10, 1_000_000))
@@ -53,7 +55,11 @@ def openmetrics() -> Iterator[str]:
         yield from _series(
             recorded, f'model="{model}",direction="prompt"', _every(start, END, 60, first)
         )
-    yield from _series("gateway:newapi_requests:total", "", _every(begin, END, 5))
+    days_ago = [(END - 48 * HOUR, 0.0), (END - 24 * HOUR, 0.0)]
+    yield from _series("gateway:newapi_requests:total", "", [*days_ago, *_every(begin, END, 5)])
+    # Channel 8 was gone a day ago.
+    name = COUNTED_CHANNELS.format("gateway")
+    yield from _series(name, 'channel_id="8"', [(END - 48 * HOUR, 1.0)])
     channel = 'channel_id="2",direction="prompt"'
     yield from _series("channel:newapi_tokens:total", channel, _every(begin, END, 7))
     # Channel 9 stood still and is gone in the middle, with its part of the sums.
@@ -114,6 +120,74 @@ def test_the_same_in_a_range_query(server: Prometheus) -> None:
     for one in answer["data"]["result"]:
         expected = tokens(server, "3h")[one["metric"]["channel_id"]]
         assert [float(value) for _, value in one["values"]] == [expected, expected]
+
+
+def grown(server: Prometheus, expr: str, **variables: str) -> dict[str, float]:
+    """The growth of two hours, by model."""
+    found = server.query(substitute(expr, "2h", end=END, **variables), at=END)
+    return {one.labels.get("model", ""): one.value for one in found}
+
+
+OF_COUNTERS = 10 * 120 + 20 * 60 + 30
+
+
+def test_a_long_range_reads_recorded_totals(server: Prometheus) -> None:
+    by_model = promql.growth(TOKENS, RANGE, ("model",))
+    totals = {"old": 60 * 120, "new": 60 * 60, "left": 30 * 120}
+    assert grown(server, by_model, exact="none", gone="9") == totals
+    assert grown(server, by_model, exact=".*") == {"m": OF_COUNTERS}
+    whole = promql.growth(TOKENS, RANGE)
+    assert grown(server, whole, exact="none", gone="9") == {"": 30 * 120}
+    assert grown(server, whole, exact=".*") == {"": OF_COUNTERS}
+    pair = promql.growth(TOKENS, RANGE, ("channel_id", "model"), 'channel_id="2"')
+    assert grown(server, pair, exact="none") == {"m": 20 * 60}  # is not recorded
+
+
+def test_a_channel_that_leaves_takes_nothing_from_a_long_range(server: Prometheus) -> None:
+    """Its part of the sums is made up for; where it is not known, nothing is said."""
+    whole = promql.growth(TOKENS, WHOLE)
+    assert grown(server, whole, exact="none", gone="9") == {"": 30 * 120}
+    assert grown(server, whole, exact="none") == {}
+    before = promql.earlier(promql.growth(TOKENS, RANGE))
+    filled = substitute(before, "1h", end=END, exact_before="none", gone="9")
+    assert [one.value for one in server.query(filled, at=END)] == [30 * 60]
+
+
+@pytest.mark.parametrize("exact", ["none", ".*"])
+def test_a_long_range_of_what_is_chosen(server: Prometheus, exact: str) -> None:
+    expr = promql.growth(TOKENS, RANGE, (), "", ("channel", "model"))
+    recorded = exact == "none"
+
+    def chosen(channel: str, model: str) -> list[float]:
+        found = grown(server, expr, exact=exact, gone="9", channel=channel, model=model)
+        return list(found.values())
+
+    assert chosen(".*", ".*") == [30 * 120 if recorded else OF_COUNTERS]
+    assert chosen("2", ".*") == [7 * 120 if recorded else 20 * 60]
+    assert chosen(".*", "old") == ([60 * 120] if recorded else [])
+    assert chosen("2", "m") == [20 * 60]
+    assert chosen(".*", "none") == []
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        ("2h", {"exact": ".*", "exact_before": ".*"}),  # shorter than a day
+        ("24h", {"exact": "none", "exact_before": ".*"}),  # recorded; before, a channel left
+        ("48h", {"exact": "none", "exact_before": "none"}),  # recorded; nothing before it
+        ("72h", {"exact": ".*", "exact_before": "none"}),  # not recorded so long ago
+    ],
+)
+def test_when_a_range_reads_recorded_totals(
+    server: Prometheus, length: str, expected: dict[str, str]
+) -> None:
+    found = {}
+    for variable in dashboard("en", "overview")["templating"]["list"]:
+        if variable["name"] in expected:
+            expr = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
+            samples = server.query(substitute(expr, length, end=END), at=END)
+            [found[variable["name"]]] = options(variable, samples, END)
+    assert found == expected
 
 
 def test_graphs_from_recorded_totals_add_up(server: Prometheus) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.remote_write import RECEIVER
 from tests.rule_cases import KINDS
-from tests.rule_history import FIRING, RECEIVER, TRIPPING, write_history
+from tests.rule_history import FIRING, TRIPPING, write_history
 from tests.servers import Prometheus
 
 RULES = Path(__file__).parent.parent / "prometheus" / "rules"

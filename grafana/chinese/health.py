@@ -147,6 +147,7 @@ TEXTS = {
     "By a person": "人工启用",
     "By command": "命令解除",
     "Time was over": "到期解除",
+    "Another rule holds it": "另一条规则继续禁用",
     "Off by the gateway": "已由网关禁用",
     "Deleted": "已删除",
     "Gateway disabled it": "网关也禁用了它",
