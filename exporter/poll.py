@@ -13,7 +13,7 @@ from exporter.position import AHEAD, Position, Step, advance, time_of
 from exporter.rewind import resume
 from exporter.settle import Settler
 from exporter.state import StateError
-from exporter.status import Status
+from exporter.status import OwnFault, Status
 from exporter.windows import Window
 from newapi.database import Database, DatabaseError, Fault
 from newapi.events import Event, read_event
@@ -87,7 +87,7 @@ class Poller:
                 self._table = None
             self._fail("log", error.fault.value, f"log table: {error}")
         except StateError as error:
-            self._fail("state", "state", f"state: {error}")
+            self._fail("state", OwnFault.STATE, f"state: {error}")
         else:
             self._status.works("log")
             self._status.works("state")
@@ -96,18 +96,20 @@ class Poller:
                 self._status.counted_until = started
                 self._settle()
                 if self._filler.busy:
-                    self._beside("fill", "windows of alert rules", self._fill)
+                    self._beside(OwnFault.FILL, "windows of alert rules", self._fill)
         self._status.last_poll = self._clock()
         self._status.poll_seconds = self._status.last_poll - started
 
     def _settle(self) -> None:
         if self._settler.busy:
-            self._beside("settle", "failed requests", self._settler.work)
+            self._beside(OwnFault.SETTLE, "failed requests", self._settler.work)
 
     def _fill(self, connection: Connection, table: LogTable) -> None:
         self._filler.work(connection, table, self._clock() + FILL_FOR)
 
-    def _beside(self, kind: str, what: str, work: Callable[[Connection, LogTable], None]) -> None:
+    def _beside(
+        self, kind: OwnFault, what: str, work: Callable[[Connection, LogTable], None]
+    ) -> None:
         """Do what is not counting; what fails there keeps nothing from being counted."""
         if self._table is None:
             return
@@ -118,7 +120,7 @@ class Poller:
             self._status.errors[kind] += 1
             self._said.warning(f"{what}: {error}", self._clock())
         except StateError as error:
-            self._fail("state", "state", f"state: {error}")
+            self._fail("state", OwnFault.STATE, f"state: {error}")
 
     def _inspect(self, connection: Connection, now: float) -> LogTable:
         if self._table is None or now - self._inspected >= INSPECT_EVERY:

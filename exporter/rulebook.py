@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.rules.file import NO_RULES, RuleFile, RulesError, read_rules, read_text
 from exporter.rules.rule import Rule
-from exporter.status import Status
+from exporter.status import OwnFault, Status
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Rulebook:
             self._file = found or was
         self.problem = problem
         if problem:
-            self._status.errors["rules"] += 1
+            self._status.errors[OwnFault.RULES] += 1
             if first:
                 self._file = self._last_good()
             log.warning("%s; the last good rules stay in force (%d)", problem, len(self.rules))

@@ -20,7 +20,7 @@ from exporter.readings import Readings
 from exporter.rulebook import Rulebook
 from exporter.settings import ExporterSettings
 from exporter.state import State, StateError
-from exporter.status import Status
+from exporter.status import OwnFault, Status
 from exporter.stock import Stock
 from exporter.windows import Window
 from newapi.database import Database
@@ -147,7 +147,7 @@ class Exporter:
         try:
             self.ledger.expire()
         except StateError as error:
-            self.status.failed("state", "state", f"state: {error}")
+            self.status.failed("state", OwnFault.STATE, f"state: {error}")
 
     def _page(self) -> Page:
         schema, inventory = self.status.logs, self.stock.inventory

@@ -2,8 +2,18 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from newapi.schema import Schema
+
+
+class OwnFault(StrEnum):
+    """What goes wrong in the exporter itself, or in what it does beside counting."""
+
+    STATE = "state"
+    RULES = "rules"
+    FILL = "fill"
+    SETTLE = "settle"
 
 
 @dataclass

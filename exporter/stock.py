@@ -7,7 +7,7 @@ from exporter.departed import present
 from exporter.ledger import Ledger
 from exporter.seen import Seen
 from exporter.state import StateError
-from exporter.status import Status
+from exporter.status import OwnFault, Status
 from newapi.database import Database, DatabaseError, Fault
 from newapi.inventory import Inventory, read_inventory
 from newapi.options import Options, read_options
@@ -78,7 +78,7 @@ class Stock:
             self._ledger.compare(present(inventory))
             self.seen.look(inventory, now)
         except StateError as error:
-            self._status.failed("state", "state", f"state: {error}")
+            self._status.failed("state", OwnFault.STATE, f"state: {error}")
             return
         except DatabaseError as error:
             message = f"inventory: {error}"

@@ -22,6 +22,7 @@ from breaker.mode import Mode
 from demo.load import load, prepare
 from exporter.exposition.inventory import API_KEY_STATUSES, CHANNEL_STATUSES, USER_STATUSES
 from exporter.exposition.logs import unavailable
+from exporter.status import OwnFault
 from newapi.database import Database, DatabaseError, Fault
 from newapi.dsn import parse_dsn
 from newapi.errors import BY_CODE, BY_STATUS, BY_UPSTREAM_CODE, Category
@@ -415,7 +416,7 @@ def test_label_values_are_those_of_the_code(pages: Pages, document: str) -> None
         set(API_KEY_STATUSES),
         set(USER_STATUSES),
         set(SWITCHES),
-        {*Fault, "state"},
+        {*Fault, *OwnFault},
         set(Kind),
         set(Mode),
         set(Result),
