@@ -55,7 +55,8 @@ def openmetrics() -> Iterator[str]:
         yield from _series(
             recorded, f'model="{model}",direction="prompt"', _every(start, END, 60, first)
         )
-    days_ago = [(END - 48 * HOUR, 0.0), (END - 24 * HOUR, 0.0)]
+    # State was lost between four and two days ago.
+    days_ago = [(END - days * 24 * HOUR, value) for days, value in ((4, 1e6), (2, 0.0), (1, 0.0))]
     yield from _series("gateway:newapi_requests:total", "", [*days_ago, *_every(begin, END, 5)])
     # Channel 8 was gone a day ago.
     name = COUNTED_CHANNELS.format("gateway")
@@ -176,6 +177,7 @@ def test_a_long_range_of_what_is_chosen(server: Prometheus, exact: str) -> None:
         ("24h", {"exact": "none", "exact_before": ".*"}),  # recorded; before, a channel left
         ("48h", {"exact": "none", "exact_before": "none"}),  # recorded; nothing before it
         ("72h", {"exact": ".*", "exact_before": "none"}),  # not recorded so long ago
+        ("96h", {"exact": ".*", "exact_before": "none"}),  # more was recorded at its start
     ],
 )
 def test_when_a_range_reads_recorded_totals(
