@@ -14,7 +14,13 @@ FAULTS = {
 }
 """newapi.database.Fault: what kept a database from answering."""
 
-FAILURES = {**FAULTS, "state": "State not saved"}
+FAILURES = {
+    **FAULTS,
+    "state": "State not saved",
+    "rules": "Mistake in alerts.yml",
+    "fill": "Windows not filled",
+    "settle": "Failed requests not settled",
+}
 """Label `kind` of newapi_exporter_errors_total."""
 
 REASONS = {

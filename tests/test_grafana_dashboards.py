@@ -14,6 +14,7 @@ from breaker.decision import Reason, Result
 from breaker.metrics import KNOWN
 from exporter.catalogue import LOG_METRICS, Histogram
 from exporter.exposition.logs import unavailable
+from exporter.status import OwnFault
 from grafana import alerting, metrics, style, words
 from grafana.chinese import CHINESE
 from grafana.generate import documents, outdated
@@ -284,6 +285,7 @@ def test_columns_of_words_have_words(model: dict[str, Any]) -> None:
 
 def test_words_are_those_of_the_programs() -> None:
     assert set(words.FAULTS) == set(Fault)
+    assert set(words.FAILURES) == {*Fault, *OwnFault}
     assert set(words.REASONS) == {reason for _, reason in KNOWN if reason} | set(Reason)
     assert set(alerting.results(str)) == set(Result)
     adjusted = {name for row in tables("docs/metrics.md")["adjusted"] for name in codes(row[0])}

@@ -20,7 +20,7 @@ LIMITS = {
     "newapi-totals-model": 75_000,
     "newapi-totals-gateway": 5_000,
     "newapi-cost-rate": 20_000,
-    "newapi-percentiles": 10_000,
+    "newapi-percentiles": 15_000,
     "newapi-traffic": 5_000,
     "newapi-monitor-slow": 5_000,
     "newapi-ratios": 5_000,
