@@ -5,16 +5,17 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
-from grafana import measures, promql
+from grafana import counters, measures
+from grafana.counters import CHOSEN, Chosen
 from grafana.generate import documents
 from grafana.metrics import Counter
-from grafana.promql import CHOSEN, STEP, Chosen, Window, both, total
+from grafana.promql import STEP, Window, both, total
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
     """Give the dashboards by name; usage and graphs are increase() of the same counters."""
     with ExitStack() as stack:
-        for module in (promql, measures):
+        for module in (counters, measures):
             stack.enter_context(patch.object(module, "each", _each))
             stack.enter_context(patch.object(module, "steps", _steps))
             stack.enter_context(patch.object(module, "chosen_steps", _chosen_steps))

@@ -5,6 +5,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from grafana import measures, promql, spenders, style, variables
+from grafana.counters import growth
 from grafana.dashboard import add, frame, link
 from grafana.language import Language, Say
 from grafana.metrics import (
@@ -15,7 +16,7 @@ from grafana.metrics import (
     API_KEY_TOKENS,
 )
 from grafana.panels import MONEY, Card, colored, pie
-from grafana.promql import RANGE, gauge, growth, named
+from grafana.promql import RANGE, gauge, named
 from grafana.queries import now
 from grafana.spenders import Spender
 from grafana.style import BAD, GOOD, IDLE, PLAIN, WARNING

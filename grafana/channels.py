@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders import bargauge, piechart, table
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from grafana import measures, promql, style, variables
+from grafana import counters, measures, promql, style, variables
 from grafana.dashboard import add, frame, link
 from grafana.graphs import errors_by_category, latency, requests_and_failures, tokens_by_direction
 from grafana.language import Language, Say
@@ -94,11 +94,11 @@ def _table(language: Language) -> table.Panel:
         Column(
             say("Error rate"), measures.error_rate(RANGE, _BY), "percentunit", style.error_cell()
         ),
-        Column(say("Mean"), promql.mean(DURATION, RANGE, _BY), "s", style.slow_cell()),
-        Column(say("p95"), promql.quantile(0.95, DURATION, RANGE, _BY), "s", style.slow_cell()),
+        Column(say("Mean"), counters.mean(DURATION, RANGE, _BY), "s", style.slow_cell()),
+        Column(say("p95"), counters.quantile(0.95, DURATION, RANGE, _BY), "s", style.slow_cell()),
         Column(
             say("First token"),
-            promql.quantile(0.95, FIRST_TOKEN, RANGE, _BY),
+            counters.quantile(0.95, FIRST_TOKEN, RANGE, _BY),
             "s",
             style.slow_cell(),
         ),
@@ -155,5 +155,5 @@ def _since() -> str:
 def _models(say: Say) -> bargauge.Panel:
     about = "The 10 models for which the chosen channel completed most requests."
     card = Card(say("Its models"), say(about), width=24, height=8, unit="short")
-    top = promql.largest(10, measures.requests(RANGE, ("model",), promql.CHOSEN["channel"]))
+    top = promql.largest(10, measures.requests(RANGE, ("model",), counters.CHOSEN["channel"]))
     return ranking(card, now(top, "{{model}}"))

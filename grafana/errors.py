@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from grafana import log_rows, measures, promql, sql, style, variables
+from grafana import counters, log_rows, measures, promql, sql, style, variables
 from grafana.dashboard import add, frame, link
 from grafana.language import Language, Say
 from grafana.metrics import CHANNEL, ERRORS, NO_TESTS
@@ -18,7 +18,7 @@ NAME = "errors"
 _CHOSEN = ("channel", "model")
 _FILTERS = ("database", "channel", "model", "part")
 _PAIR = ("channel_id", "model")
-_THESE = both(*(promql.CHOSEN[name] for name in _CHOSEN))
+_THESE = both(*(counters.CHOSEN[name] for name in _CHOSEN))
 _WHERE = both(NO_TESTS, _THESE)
 
 _MOST = "most_"
@@ -88,7 +88,7 @@ def _categories(say: Say) -> bargauge.Panel:
     card = Card(say("By category"), say(about), width=6, height=5, unit="short")
     panel = ranking(
         card,
-        now(promql.growth(ERRORS, RANGE, ("category",), NO_TESTS, _CHOSEN), "{{category}}"),
+        now(counters.growth(ERRORS, RANGE, ("category",), NO_TESTS, _CHOSEN), "{{category}}"),
     )
     for category, (text, shade) in style.CATEGORIES.items():
         panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])
@@ -113,13 +113,13 @@ def _codes(say: Say) -> table.Panel:
 
 def _worst(window: Window, where: str) -> str:
     """Give the pairs that failed most."""
-    return promql.largest(10, promql.growth(ERRORS, window, _PAIR, where))
+    return promql.largest(10, counters.growth(ERRORS, window, _PAIR, where))
 
 
 def _by_category(say: Say) -> timeseries.Panel:
     about = "Failed attempts, channel tests excluded. Those of category client count in no rate."
     card = Card(say("Errors by category"), say(about), width=12, height=9, unit="short")
-    expr = promql.chosen_steps(ERRORS, _CHOSEN, ("category",))
+    expr = counters.chosen_steps(ERRORS, _CHOSEN, ("category",))
     panel = bars(card, over_time(expr, "{{category}}"))
     for category, (text, shade) in style.CATEGORIES.items():
         panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])
@@ -130,7 +130,7 @@ def _by_pair(say: Say) -> timeseries.Panel:
     about = "Failed attempts of the 10 pairs of channel and model that failed most."
     card = Card(say("Errors by channel and model"), say(about), width=12, height=9, unit="short")
     where = both(_WHERE, _AMONG)
-    each = promql.steps(ERRORS, "channel_model", _PAIR, where)
+    each = counters.steps(ERRORS, "channel_model", _PAIR, where)
     kept = f"({each} and on (channel_id, model) {_worst(WHOLE, where)})"
     return bars(card, over_time(named(kept, CHANNEL), "{{name}} #{{channel_id}} · {{model}}"))
 
@@ -143,7 +143,7 @@ def _pairs(language: Language) -> table.Panel:
     )
     card = Card(say("Channel and model"), say(about), width=24, height=11, unit="short",
                 nothing=say("No failure"))  # fmt: skip
-    failed = promql.growth(ERRORS, RANGE, _PAIR, _WHERE)
+    failed = counters.growth(ERRORS, RANGE, _PAIR, _WHERE)
     most = f"({promql.largest(50, failed)} > 0)"
     to_channel = style.linked(say("Channels"), link("channels", language, channel="${__value.raw}"))
     keys = [
@@ -169,7 +169,7 @@ def _pairs(language: Language) -> table.Panel:
 
 def _of(category: str) -> str:
     where = both(_WHERE, f'category="{category}"')
-    return f"({promql.growth(ERRORS, RANGE, _PAIR, where)} > 0)"
+    return f"({counters.growth(ERRORS, RANGE, _PAIR, where)} > 0)"
 
 
 def _list(language: Language) -> table.Panel:

@@ -2,11 +2,11 @@
 
 from grafana_foundation_sdk.builders import timeseries
 
-from grafana import measures, promql, style
+from grafana import counters, measures, style
+from grafana.counters import Chosen
 from grafana.language import Say
 from grafana.metrics import DURATION, ERRORS, FIRST_TOKEN, REQUESTS, TOKENS
 from grafana.panels import MONEY, Card, bars, colored, in_currency, lines
-from grafana.promql import Chosen
 from grafana.queries import over_time
 from grafana.style import BAD, NEUTRAL
 
@@ -15,10 +15,10 @@ def requests_and_failures(say: Say, chosen: Chosen = (), width: int = 12) -> tim
     """Completed requests and failed attempts."""
     about = "Completed requests, and failed attempts without those of category client."
     card = Card(say("Requests over time"), say(about), width=width, height=8, unit="short")
-    failed = promql.chosen_steps(ERRORS, chosen, (), measures.NOT_CLIENT)
+    failed = counters.chosen_steps(ERRORS, chosen, (), measures.NOT_CLIENT)
     panel = bars(
         card,
-        over_time(promql.chosen_steps(REQUESTS, chosen), say("Completed")),
+        over_time(counters.chosen_steps(REQUESTS, chosen), say("Completed")),
         over_time(failed, say("Failed")),
     )
     return colored(panel, {say("Completed"): NEUTRAL, say("Failed"): BAD})
@@ -28,7 +28,7 @@ def errors_by_category(say: Say, chosen: Chosen = (), width: int = 12) -> timese
     """Failed attempts by category."""
     about = "Failed attempts, channel tests excluded. Those of category client count in no rate."
     card = Card(say("Errors by category"), say(about), width=width, height=8, unit="short")
-    by_category = promql.chosen_steps(ERRORS, chosen, ("category",))
+    by_category = counters.chosen_steps(ERRORS, chosen, ("category",))
     panel = bars(card, over_time(by_category, "{{category}}"))
     for category, (text, shade) in style.CATEGORIES.items():
         panel = panel.override_by_name(category, [style.show_as(say(text)), style.color(shade)])
@@ -42,8 +42,8 @@ def latency(say: Say, chosen: Chosen = (), width: int = 12) -> timeseries.Panel:
         "Not drawn where there were fewer than 20 of them."
     )
     card = Card(say("Latency, p95"), say(about), width=width, height=8, unit="s")
-    whole = promql.quantile_steps(0.95, DURATION, chosen)
-    first = promql.quantile_steps(0.95, FIRST_TOKEN, chosen)
+    whole = counters.quantile_steps(0.95, DURATION, chosen)
+    first = counters.quantile_steps(0.95, FIRST_TOKEN, chosen)
     panel = lines(
         card, over_time(whole, say("Whole request")), over_time(first, say("First token"))
     )
@@ -58,7 +58,7 @@ def tokens_by_direction(say: Say, chosen: Chosen = (), width: int = 12) -> times
         card,
         *(
             over_time(
-                promql.chosen_steps(TOKENS, chosen, (), f'direction="{name.lower()}"'),
+                counters.chosen_steps(TOKENS, chosen, (), f'direction="{name.lower()}"'),
                 say(name),
             )
             for name in ("Prompt", "Completion")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from grafana_foundation_sdk.builders import stat
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from grafana import measures, promql, style
+from grafana import counters, measures, promql, style
 from grafana.language import Say
 from grafana.metrics import COUNTED_UNTIL
 from grafana.panels import MONEY, Card, colored, in_currency, numbers
@@ -124,7 +124,7 @@ def _total(
 ) -> stat.Panel:
     """Show the total of the range, in the form of `shown`, and the change against before."""
     card = Card(say(title), say(about), width=3, height=5, unit=unit)
-    change = promql.change(measure(RANGE))
+    change = counters.change(measure(RANGE))
     as_ratio = [
         DynamicConfigValue("unit", "percentunit"),
         DynamicConfigValue("decimals", 1),
@@ -139,6 +139,6 @@ def _total(
 def _value(say: Say, title: str, about: str, unit: str, expr: str, width: int = 3) -> stat.Panel:
     """Show a value, and what it was in the period before."""
     card = Card(say(title), say(about), width=width, height=5, unit=unit)
-    queries = now(expr, say("Now")), now(promql.earlier(expr), say("Before"))
+    queries = now(expr, say("Now")), now(counters.earlier(expr), say("Before"))
     panel = numbers(card, *queries, stacked=True)
     return colored(panel, {say("Before"): PLAIN})

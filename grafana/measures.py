@@ -3,6 +3,7 @@
 Measures of a window are for instant queries; those that end in _steps draw graphs.
 """
 
+from grafana.counters import Chosen, chosen_steps, each, growth, steps
 from grafana.metrics import (
     COUNTING_SINCE,
     ERRORS,
@@ -14,21 +15,7 @@ from grafana.metrics import (
     Counter,
     Thing,
 )
-from grafana.promql import (
-    RANGE,
-    WHOLE,
-    Chosen,
-    Window,
-    both,
-    chosen_steps,
-    each,
-    gauge,
-    growth,
-    named,
-    or_zero,
-    steps,
-    total,
-)
+from grafana.promql import RANGE, WHOLE, Window, both, gauge, named, or_zero, total
 
 NOT_CLIENT = 'category!="client"'
 FAILURES = f"{NO_TESTS}, {NOT_CLIENT}"

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import statushistory, table, timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from grafana import headline, measures, promql, style, variables
+from grafana import counters, headline, measures, style, variables
 from grafana.dashboard import add, frame, link
 from grafana.language import Language, Say
 from grafana.metrics import FAILED_REQUESTS
@@ -78,5 +78,5 @@ def _failed(say: Say) -> timeseries.Panel:
     )
     card = Card(say("Requests that failed for the user"), say(about), width=24, height=8,
                 unit="short", nothing=say("None, or the gateway does not tell"))  # fmt: skip
-    grown = promql.growth(FAILED_REQUESTS, STEP, _BY, _CHOSEN)
+    grown = counters.growth(FAILED_REQUESTS, STEP, _BY, _CHOSEN)
     return bars(card, over_time(grown, "{{model}}"))

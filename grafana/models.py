@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders import bargauge, piechart, table
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from grafana import measures, promql, style, variables
+from grafana import counters, measures, promql, style, variables
 from grafana.dashboard import add, frame, link
 from grafana.graphs import cost, errors_by_category, latency, requests_and_failures
 from grafana.graphs import tokens_by_direction as tokens
@@ -78,11 +78,11 @@ def _table(language: Language) -> table.Panel:
         Column(
             say("Error rate"), measures.error_rate(RANGE, _BY), "percentunit", style.error_cell()
         ),
-        Column(say("Mean"), promql.mean(DURATION, RANGE, _BY), "s", style.slow_cell()),
-        Column(say("p95"), promql.quantile(0.95, DURATION, RANGE, _BY), "s", style.slow_cell()),
+        Column(say("Mean"), counters.mean(DURATION, RANGE, _BY), "s", style.slow_cell()),
+        Column(say("p95"), counters.quantile(0.95, DURATION, RANGE, _BY), "s", style.slow_cell()),
         Column(
             say("First token"),
-            promql.quantile(0.95, FIRST_TOKEN, RANGE, _BY),
+            counters.quantile(0.95, FIRST_TOKEN, RANGE, _BY),
             "s",
             style.slow_cell(),
         ),
@@ -95,22 +95,22 @@ def _table(language: Language) -> table.Panel:
 
 def _output_speed() -> str:
     """Give completion tokens a second of request."""
-    written = promql.growth(TOKENS, RANGE, _BY, 'direction="completion"')
-    return f"{written} / ({promql.growth(DURATION.sum, RANGE, _BY)} > 0)"
+    written = counters.growth(TOKENS, RANGE, _BY, 'direction="completion"')
+    return f"{written} / ({counters.growth(DURATION.sum, RANGE, _BY)} > 0)"
 
 
 def slowest(say: Say, title: str = "Slowest, p95", width: int = 6) -> bargauge.Panel:
     """The slowest models."""
     about = "The 10 slowest models: 95 of 100 requests took no longer. From 20 requests on."
     card = Card(say(title), say(about), width=width, height=9, unit="s")
-    slow = promql.largest(10, promql.quantile(0.95, DURATION, RANGE, _BY))
+    slow = promql.largest(10, counters.quantile(0.95, DURATION, RANGE, _BY))
     return ranking(card, now(f"({slow})", "{{model}}"))
 
 
 def _first_tokens(say: Say) -> bargauge.Panel:
     about = "The 10 models that let streams wait longest for the first token, p95."
     card = Card(say("First token, p95"), say(about), width=6, height=9, unit="s")
-    slow = promql.largest(10, promql.quantile(0.95, FIRST_TOKEN, RANGE, _BY))
+    slow = promql.largest(10, counters.quantile(0.95, FIRST_TOKEN, RANGE, _BY))
     return ranking(card, now(f"({slow})", "{{model}}"))
 
 
@@ -130,5 +130,5 @@ def _prices(say: Say) -> bargauge.Panel:
 def _channels(say: Say) -> bargauge.Panel:
     about = "The 10 channels that completed most requests for the chosen model."
     card = Card(say("Its channels"), say(about), width=12, height=8, unit="short")
-    top = promql.largest(10, measures.requests(RANGE, ("channel_id",), promql.CHOSEN["model"]))
+    top = promql.largest(10, measures.requests(RANGE, ("channel_id",), counters.CHOSEN["model"]))
     return ranking(card, now(named(top, CHANNEL), CHANNEL.legend))

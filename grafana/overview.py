@@ -5,7 +5,17 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.common import GraphDrawStyle, StackingMode
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from grafana import alerting, api_keys, channels, headline, measures, models, promql, style
+from grafana import (
+    alerting,
+    api_keys,
+    channels,
+    counters,
+    headline,
+    measures,
+    models,
+    promql,
+    style,
+)
 from grafana.dashboard import add, frame
 from grafana.graphs import cost, errors_by_category, latency, requests_and_failures
 from grafana.language import Language, Say
@@ -53,7 +63,7 @@ def build(language: Language) -> Dashboard:
 def _tokens_by_model(say: Say) -> timeseries.Panel:
     about = "Tokens of the 10 models that used most in this period, and of all others together."
     card = Card(say("Tokens by model"), say(about), width=16, height=9, unit="short")
-    each = promql.steps(TOKENS, "model", ("model",))
+    each = counters.steps(TOKENS, "model", ("model",))
     top = promql.largest(_TOP, measures.tokens(WHOLE, ("model",)))
     panel = bars(
         card,
@@ -88,9 +98,11 @@ def _tokens(say: Say) -> timeseries.Panel:
     ]
     panel = bars(
         card,
-        over_time(promql.steps(TOKENS, "gateway", (), 'direction="prompt"'), say("Prompt")),
-        over_time(promql.steps(TOKENS, "gateway", (), 'direction="completion"'), say("Completion")),
-        over_time(promql.steps(CACHED_TOKENS, "gateway"), say("From cache")),
+        over_time(counters.steps(TOKENS, "gateway", (), 'direction="prompt"'), say("Prompt")),
+        over_time(
+            counters.steps(TOKENS, "gateway", (), 'direction="completion"'), say("Completion")
+        ),
+        over_time(counters.steps(CACHED_TOKENS, "gateway"), say("From cache")),
     )
     panel = panel.override_by_name(say("From cache"), as_line)
     return colored(panel, {say("Prompt"): NEUTRAL, say("Completion"): "purple"})

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import heatmap, stat, table, timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from grafana import headline, log_rows, promql, sql, style, variables
+from grafana import counters, headline, log_rows, promql, sql, style, variables
 from grafana.dashboard import add, frame
 from grafana.language import Language, Say
 from grafana.metrics import (
@@ -24,7 +24,7 @@ from grafana.tables import sql_table
 NAME = "performance"
 
 _CHOSEN = ("channel", "model")
-_WHERE = promql.both(*(promql.CHOSEN[name] for name in _CHOSEN))
+_WHERE = promql.both(*(counters.CHOSEN[name] for name in _CHOSEN))
 _QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
 
@@ -53,9 +53,9 @@ def _now(say: Say, histogram: Histogram, title: str) -> stat.Panel:
         "of streams that got one. Percentiles from 20 on. Amber above 2 s, red above 5 s."
     )
     card = Card(say(title), say(about), width=6, height=5, unit="s")
-    queries = [now(promql.mean(histogram, RANGE, (), "", _CHOSEN), say("Mean"))]
+    queries = [now(counters.mean(histogram, RANGE, (), "", _CHOSEN), say("Mean"))]
     queries += [
-        now(promql.quantile(q, histogram, RANGE, (), "", _CHOSEN), say(name))
+        now(counters.quantile(q, histogram, RANGE, (), "", _CHOSEN), say(name))
         for q, name in _QUANTILES
     ]
     panel = numbers(card, *queries).decimals(1).color_scheme(style.by_threshold())
@@ -65,7 +65,9 @@ def _now(say: Say, histogram: Histogram, title: str) -> stat.Panel:
 def _heat(say: Say, histogram: Histogram, title: str) -> heatmap.Panel:
     about = "How many took how long, from point to point; darker is more."
     card = Card(say(title), say(about), width=12, height=9, unit="short")
-    return heat(card, over_time(promql.chosen_steps(histogram.buckets, _CHOSEN, ("le",)), "{{le}}"))
+    return heat(
+        card, over_time(counters.chosen_steps(histogram.buckets, _CHOSEN, ("le",)), "{{le}}")
+    )
 
 
 def _over_time(say: Say, histogram: Histogram, title: str) -> timeseries.Panel:
@@ -74,7 +76,7 @@ def _over_time(say: Say, histogram: Histogram, title: str) -> timeseries.Panel:
     panel = lines(
         card,
         *(
-            over_time(promql.quantile_steps(q, histogram, _CHOSEN), say(name))
+            over_time(counters.quantile_steps(q, histogram, _CHOSEN), say(name))
             for q, name in _QUANTILES
         ),
     )
@@ -84,7 +86,7 @@ def _over_time(say: Say, histogram: Histogram, title: str) -> timeseries.Panel:
 def _a_minute(say: Say, counter: Counter, title: str) -> timeseries.Panel:
     about = "Mean from point to point, tests excluded of requests."
     card = Card(say(title), say(about), width=12, height=8, unit="short")
-    expr = f"{promql.chosen_steps(counter, _CHOSEN)} / ($__interval_ms / 60000)"
+    expr = f"{counters.chosen_steps(counter, _CHOSEN)} / ($__interval_ms / 60000)"
     return colored(bars(card, over_time(expr, say("A minute"))), {say("A minute"): NEUTRAL})
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from grafana_foundation_sdk.builders import bargauge, timeseries
 from grafana_foundation_sdk.builders.dashboard import QueryVariable
 
-from grafana import measures, promql, variables
+from grafana import counters, measures, promql, variables
 from grafana.language import Say
 from grafana.metrics import Counter, Thing
 from grafana.panels import MONEY, Card, bars, in_currency, ranking
@@ -53,11 +53,11 @@ class Spender:
 
     def cost(self, where: str = "") -> str:
         """Give what each was charged, as money."""
-        return measures.money(promql.growth(self.quota, RANGE, self.by, where))
+        return measures.money(counters.growth(self.quota, RANGE, self.by, where))
 
     def listed(self) -> str:
         """Give the rows of the table: those that were charged most, with what they were charged."""
-        return promql.largest(LISTED, promql.growth(self.quota, RANGE, self.by, self.chosen))
+        return promql.largest(LISTED, counters.growth(self.quota, RANGE, self.by, self.chosen))
 
     def of_listed(self, expr: str) -> str:
         """Keep of an expression what the table lists."""
@@ -65,21 +65,21 @@ class Spender:
 
     def top(self) -> QueryVariable:
         """Make the variable that holds those that used most."""
-        most = promql.largest(10, promql.growth(self.tokens, RANGE, self.by, self.chosen))
+        most = promql.largest(10, counters.growth(self.tokens, RANGE, self.by, self.chosen))
         return variables.top(TOP, most, self.thing.id)
 
 
 def tokens(say: Say, spender: Spender, about: str, width: int) -> timeseries.Panel:
     """Tokens over time of those that used most."""
     card = Card(say("Tokens over time"), say(about), width=width, height=9, unit="short")
-    grown = promql.growth(spender.tokens, STEP, spender.by, spender.most)
+    grown = counters.growth(spender.tokens, STEP, spender.by, spender.most)
     return bars(card, over_time(named(grown, spender.thing), spender.thing.legend))
 
 
 def requests(say: Say, spender: Spender, about: str, width: int) -> timeseries.Panel:
     """Requests over time of those that used most."""
     card = Card(say("Requests over time"), say(about), width=width, height=9, unit="short")
-    grown = promql.growth(spender.requests, STEP, spender.by, spender.most)
+    grown = counters.growth(spender.requests, STEP, spender.by, spender.most)
     return bars(card, over_time(named(grown, spender.thing), spender.thing.legend))
 
 

@@ -15,9 +15,10 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
+from grafana.counters import EXACT, EXACT_BEFORE, GONE, PAST, earlier
 from grafana.language import Say
 from grafana.metrics import CHANNEL, COUNTED_CHANNELS, REQUESTS, Thing
-from grafana.promql import EXACT, EXACT_BEFORE, GONE, PAST, RANGE, earlier, gauge
+from grafana.promql import RANGE, gauge
 from grafana.queries import PROMETHEUS
 
 ALL = ".*"

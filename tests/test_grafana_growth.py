@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from grafana import promql
+from grafana import counters
 from grafana.metrics import COUNTED_CHANNELS, REQUESTS, TOKENS
 from grafana.promql import RANGE, WHOLE
 from tests.grafana_queries import dashboard, options, substitute
@@ -89,7 +89,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 
 
 def tokens(server: Prometheus, length: str) -> dict[str, float]:
-    expr = promql.growth(TOKENS, RANGE, ("channel_id",))
+    expr = counters.growth(TOKENS, RANGE, ("channel_id",))
     found = server.query(substitute(expr, length, end=END), at=END)
     return {one.labels["channel_id"]: one.value for one in found}
 
@@ -113,7 +113,7 @@ def test_a_hole_at_the_start_says_nothing(server: Prometheus) -> None:
 
 
 def test_the_same_in_a_range_query(server: Prometheus) -> None:
-    expr = promql.growth(TOKENS, WHOLE, ("channel_id",))
+    expr = counters.growth(TOKENS, WHOLE, ("channel_id",))
     answer = server.get(
         "/api/v1/query_range", query=substitute(expr, "3h", end=END),
         start=str(END - 600), end=str(END), step="600",
@@ -133,30 +133,30 @@ OF_COUNTERS = 10 * 120 + 20 * 60 + 30
 
 
 def test_a_long_range_reads_recorded_totals(server: Prometheus) -> None:
-    by_model = promql.growth(TOKENS, RANGE, ("model",))
+    by_model = counters.growth(TOKENS, RANGE, ("model",))
     totals = {"old": 60 * 120, "new": 60 * 60, "left": 30 * 120}
     assert grown(server, by_model, exact="none", gone="9") == totals
     assert grown(server, by_model, exact=".*") == {"m": OF_COUNTERS}
-    whole = promql.growth(TOKENS, RANGE)
+    whole = counters.growth(TOKENS, RANGE)
     assert grown(server, whole, exact="none", gone="9") == {"": 30 * 120}
     assert grown(server, whole, exact=".*") == {"": OF_COUNTERS}
-    pair = promql.growth(TOKENS, RANGE, ("channel_id", "model"), 'channel_id="2"')
+    pair = counters.growth(TOKENS, RANGE, ("channel_id", "model"), 'channel_id="2"')
     assert grown(server, pair, exact="none") == {"m": 20 * 60}  # is not recorded
 
 
 def test_a_channel_that_leaves_takes_nothing_from_a_long_range(server: Prometheus) -> None:
     """Its part of the sums is made up for; where it is not known, nothing is said."""
-    whole = promql.growth(TOKENS, WHOLE)
+    whole = counters.growth(TOKENS, WHOLE)
     assert grown(server, whole, exact="none", gone="9") == {"": 30 * 120}
     assert grown(server, whole, exact="none") == {}
-    before = promql.earlier(promql.growth(TOKENS, RANGE))
+    before = counters.earlier(counters.growth(TOKENS, RANGE))
     filled = substitute(before, "1h", end=END, exact_before="none", gone="9")
     assert [one.value for one in server.query(filled, at=END)] == [30 * 60]
 
 
 @pytest.mark.parametrize("exact", ["none", ".*"])
 def test_a_long_range_of_what_is_chosen(server: Prometheus, exact: str) -> None:
-    expr = promql.growth(TOKENS, RANGE, (), "", ("channel", "model"))
+    expr = counters.growth(TOKENS, RANGE, (), "", ("channel", "model"))
     recorded = exact == "none"
 
     def chosen(channel: str, model: str) -> list[float]:
@@ -193,7 +193,7 @@ def test_when_a_range_reads_recorded_totals(
 
 
 def test_graphs_from_recorded_totals_add_up(server: Prometheus) -> None:
-    expr = promql.steps(TOKENS, "model", ("model",))
+    expr = counters.steps(TOKENS, "model", ("model",))
     answer = server.get(
         "/api/v1/query_range", query=substitute(expr, "2h", "10m", END, past="none", gone="9"),
         start=str(END - 2 * HOUR + 600), end=str(END), step="600",
@@ -212,7 +212,7 @@ def test_graphs_from_recorded_totals_add_up(server: Prometheus) -> None:
 def test_what_is_chosen_is_drawn_from_the_fewest_series(
     server: Prometheus, channel: str, model: str, a_minute: int
 ) -> None:
-    expr = promql.chosen_steps(TOKENS, ("channel", "model"))
+    expr = counters.chosen_steps(TOKENS, ("channel", "model"))
     answer = server.get(
         "/api/v1/query_range", start=str(END - HOUR + 600), end=str(END), step="600",
         query=substitute(expr, "1h", "10m", END, past="none", channel=channel, model=model),
@@ -224,9 +224,9 @@ def test_what_is_chosen_is_drawn_from_the_fewest_series(
 @pytest.mark.parametrize(
     "expr",
     [
-        promql.steps(TOKENS, "gateway"),
-        promql.chosen_steps(TOKENS, ("channel", "model")),
-        promql.steps(TOKENS, "model", ("model",), 'model="left"'),
+        counters.steps(TOKENS, "gateway"),
+        counters.chosen_steps(TOKENS, ("channel", "model")),
+        counters.steps(TOKENS, "model", ("model",), 'model="left"'),
     ],
     ids=["gateway", "All", "model"],
 )
