@@ -62,6 +62,8 @@ class Ledger:
             self.entities = state.entities()
         self.folded: Counter[str] = Counter()
         """Additions to `other` since start, by metric."""
+        self.newcomers = 0
+        """Channels, API keys and users met since start that were not known before."""
 
     def begin(self, position: Position) -> None:
         """Set the starting point, or that from which nothing can be lost unseen is counted.
@@ -263,6 +265,7 @@ class Ledger:
             if entity is None:
                 self.entities.pop(subject, None)
             else:
+                self.newcomers += subject not in self.entities
                 self.entities[subject] = entity
 
     def _of(self, gone: Sequence[Subject]) -> list[Series]:

@@ -52,16 +52,18 @@ class Stock:
         self._clock = clock
         self._said = OncePerMinute(log)
         self._read_at = float("-inf")
+        self._newcomers = 0
 
     def read(self) -> None:
-        """Read everything, if it was read too long ago; what fails is tried again next time.
+        """Read everything, if it was read too long ago or somebody new was met in the log table.
 
-        What takes too long is not: counting waits for it.
+        What fails is tried again next time, but for what takes too long: counting waits for it.
         """
         now = self._clock()
         try:
-            if abs(now - self._read_at) >= EVERY:
+            if abs(now - self._read_at) >= EVERY or self._ledger.newcomers != self._newcomers:
                 self._read(now)
+                self._newcomers = self._ledger.newcomers
         finally:
             if self._status.caught_up and not self._status.inventory_tried:
                 self._ledger.exposed()

@@ -419,6 +419,25 @@ def test_series_beyond_the_limit_are_folded_and_sums_stay_exact(make: Make) -> N
     assert follower.values("newapi_requests_total")["other", "other", "user"] == 3
 
 
+def test_who_is_new_in_the_log_table_is_looked_up_at_once(make: Make) -> None:
+    """A rule with "*" covers only what the inventory has shown."""
+    follower = make()
+    follower.poll()
+    follower.stock.read()
+    read_at = follower.stock.read_at
+    follower.add_channel(9, "New")
+    follower.write({"channel_id": 9})
+    follower.poll(2)
+    follower.stock.read()
+    assert follower.stock.read_at == read_at + 2
+    assert follower.stock.inventory is not None
+    assert [channel.id for channel in follower.stock.inventory.channels] == [9]
+    follower.write({"channel_id": 9}, {"channel_id": 9})
+    follower.poll(2)
+    follower.stock.read()
+    assert follower.stock.read_at == read_at + 2
+
+
 def test_what_was_deleted_is_remembered_for_35_days(make: Make) -> None:
     follower = make()
     follower.add_channel(7, "Main")
