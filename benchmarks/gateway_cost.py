@@ -26,8 +26,8 @@ what writers and server take together for each row: at full speed apart it is th
 and suffers less from what else wants the processors. Served is the server's processor time that
 went into serving the exporter, by the clock of that thread or process alone, and share the same as
 a part of all that the server took: the figures that a busy machine blurs least. Waits are for row
-locks on MariaDB, on PostgreSQL for any lock, of 10 ms or more. Lost are rows for which SQLite
-stayed locked for 5 s.
+locks on MariaDB, on PostgreSQL for any lock, of 10 ms or more. On SQLite rows are lost, and
+readings fail, for which the file stayed locked for 5 s.
 
 A slice of 15 s has each thing once that is done every 15 s: reading the inventory, a scrape of
 /metrics. Prometheus itself is not here, since it does not touch the database. The writers are
@@ -148,8 +148,8 @@ def _on(processors: list[int]) -> Iterator[None]:
 
 def _report(slices: list[Slice]) -> str:
     """Give a line of figures for each reader, and one of how it compares with nobody."""
-    head = ("slices", "rows/s", "median ms", "p99 ms", "worst ms", "CPU us/row", "lost", "waits",
-            "statements/s", "served ms/s", "share %", "exporter %")  # fmt: skip
+    head = ("slices", "rows/s", "median ms", "p99 ms", "worst ms", "CPU us/row", "lost", "failed",
+            "waits", "statements/s", "served ms/s", "share %", "exporter %")  # fmt: skip
     lines = [_line("reader", head)]
     for reader in Reader:
         mine = [one for one in slices if one.reader is reader]
@@ -158,10 +158,12 @@ def _report(slices: list[Slice]) -> str:
             for field in (*COMPARED, "statements", "served", "share", "exporter")
         )
         worst = max(one.worst for one in mine)
-        lost, waits = (sum(getattr(one, field) for one in mine) for field in ("lost", "lock_waits"))
+        lost, failed, waits = (
+            sum(getattr(one, field) for one in mine) for field in ("lost", "failed", "lock_waits")
+        )
         figures = (
             f"{len(mine)}", f"{rate:,.0f}", f"{middle:.2f}", f"{p99:.2f}", f"{worst:.1f}",
-            f"{cpu:.0f}", f"{lost}", f"{waits}", f"{statements:.1f}", f"{served:.2f}",
+            f"{cpu:.0f}", f"{lost}", f"{failed}", f"{waits}", f"{statements:.1f}", f"{served:.2f}",
             f"{share:.2f}", f"{exporter:.1f}",
         )  # fmt: skip
         lines.append(_line(reader, figures))

@@ -1,5 +1,6 @@
 """Slices of time in which a gateway writes, and nobody, the monitor or somebody else reads."""
 
+import sqlite3
 import statistics
 import time
 from collections.abc import Callable
@@ -65,6 +66,8 @@ class Slice(NamedTuple):
     rows: int
     """Committed, those of the warm-up among them."""
     lost: int
+    failed: int
+    """Readings that failed, and pages that were not there."""
     statements: float
     """A second, of whoever does not write."""
     lock_waits: int
@@ -130,9 +133,9 @@ class Bench:
             before, used = self._place.counts(), self._exporter_cpu()
             _sleep_until(turn.end)
             after, used = self._place.counts(), self._exporter_cpu() - used
-            for done in work:
-                done.result()
+            failed = sum(done.result() for done in work)
         written = self._writers.finish(turn)
+        failed += self._errors()
         self._exporter.stop()
         cpu, statements, lock_waits, served = 0.0, 0, 0, 0.0
         if before is not None and after is not None:
@@ -152,6 +155,7 @@ class Bench:
             cpu=1e6 * (written.cpu + cpu) / rows,
             rows=written.rows,
             lost=written.lost,
+            failed=failed,
             statements=statements / self._seconds,
             lock_waits=lock_waits,
             served=1e3 * served / self._seconds,
@@ -159,19 +163,30 @@ class Bench:
             exporter=100 * used / self._seconds,
         )
 
-    def _asked(self, reader: Reader) -> list[tuple[float, Callable[[], object]]]:
+    def _asked(self, reader: Reader) -> list[tuple[float, Callable[[], bool]]]:
         """Give what a reader is asked for, and every how many seconds."""
         if reader is Reader.MONITOR:
             return [
-                (ALERTS_EVERY, lambda: self._scrape("/metrics/alerts")),
-                (METRICS_EVERY, lambda: self._scrape("/metrics")),
+                (ALERTS_EVERY, lambda: self._exporter.get("/metrics/alerts").ok),
+                (METRICS_EVERY, lambda: self._exporter.get("/metrics").ok),
             ]
         if reader is Reader.SUMS:
-            return [(METRICS_EVERY, lambda: grouped(parse_dsn(self._place.dsn)))]
+            return [(METRICS_EVERY, self._sum_up)]
         return []
 
-    def _scrape(self, path: str) -> None:
-        self._exporter.get(path).raise_for_status()
+    def _sum_up(self) -> bool:
+        try:
+            grouped(parse_dsn(self._place.dsn))
+        except sqlite3.OperationalError:  # locked
+            return False
+        return True
+
+    def _errors(self) -> int:
+        """Count what the exporter failed at in its slice."""
+        if not self._exporter.running:
+            return 0
+        kinds = self._exporter.metrics().get("newapi_exporter_errors_total", {})
+        return int(sum(kinds.values()))
 
     def _exporter_cpu(self) -> float:
         if not self._exporter.running:
@@ -187,13 +202,14 @@ class Bench:
         return rows
 
 
-def _repeat(turn: Turn, every: float, work: Callable[[], object]) -> None:
-    """Do something in the middle of each interval of a turn."""
-    due = turn.begin + min(every, turn.end - turn.begin) / 2
+def _repeat(turn: Turn, every: float, work: Callable[[], bool]) -> int:
+    """Do something in the middle of each interval of a turn; gives how often it failed."""
+    due, failed = turn.begin + min(every, turn.end - turn.begin) / 2, 0
     while due < turn.end:
         _sleep_until(due)
-        work()
+        failed += not work()
         due += every
+    return failed
 
 
 def _sleep_until(moment: float) -> None:
