@@ -20,10 +20,8 @@ from tests.test_docs_metrics import ROOT
 
 ENGLISH = [Path("README.md"), *(p.relative_to(ROOT) for p in sorted(ROOT.glob("docs/*.md")))]
 ENGLISH = [path for path in ENGLISH if ".zh-CN." not in path.name]
-FIGURES = Path("docs/benchmarks.md")
-"""Figures and names, in English alone."""
-TWINS = [(path, path.with_suffix(".zh-CN.md")) for path in ENGLISH if path != FIGURES]
-DOCUMENTS = [path for twins in TWINS for path in twins] + [FIGURES, Path("CHANGELOG.md")]
+TWINS = [(path, path.with_suffix(".zh-CN.md")) for path in ENGLISH]
+DOCUMENTS = [path for twins in TWINS for path in twins] + [Path("CHANGELOG.md")]
 
 ELSEWHERE = (
     "https://github.com/QuantumNous/new-api", "https://github.com/songquanpeng/one-api",
@@ -104,7 +102,7 @@ def test_links_stay_in_the_language(path: Path) -> None:
 @pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
 def test_the_readme_leads_to_every_document(readme: str) -> None:
     number = ["README.md", "README.zh-CN.md"].index(readme)
-    wanted = {str(twins[number]) for twins in TWINS} - {readme} | {str(FIGURES)}
+    wanted = {str(twins[number]) for twins in TWINS} - {readme}
     assert wanted - set(links(Path(readme))) == set()
 
 
