@@ -113,7 +113,8 @@ def named(expr: str, thing: Thing, *more: str) -> str:
         more: labels of its _info metric that are wanted beside the names.
     """
     names = listed((*thing.names, *more))
-    info = f"topk by ({thing.id}) (1, max by ({thing.id}, {names}) ({thing.info}))"
+    # As they are at the end: a graph would read all samples of all names.
+    info = f"topk by ({thing.id}) (1, max by ({thing.id}, {names}) ({thing.info} @ end()))"
     unnamed = expr
     for name in thing.names:
         unnamed = f'label_replace({unnamed}, "{name}", "?", "", "")'
