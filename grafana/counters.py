@@ -134,10 +134,14 @@ def _from_counter(counter: Counter, window: Window, where: str = "", *, past: bo
     labels = listed(counter.labels)
     now = f"max by ({labels}) ({window.end_of(series)})"
     before = f"max by ({labels}) ({window.start_of(series)})"
-    # At every point of a graph all of them would be read; what was scraped is told by `alive`.
+    # Of all of them a graph would read too much; what was scraped is told by `alive`. So would a
+    # long range, at whose start a total was recorded.
     gated = past or window is STEP
-    witness = selector(REQUESTS.name, _GATE.format(REQUESTS.labels[0]) if gated else "")
-    seen = f"count({window.start_of(witness)})"
+    long = window in {RANGE, WHOLE}
+    witness = _GATE.format(REQUESTS.labels[0]) if gated else f'exact=~"${EXACT}"' if long else ""
+    seen = f"count({window.start_of(selector(REQUESTS.name, witness))})"
+    if long:
+        seen += f" or max({window.start_of(REQUESTS.recorded('gateway'))})"
     alive = "" if past else f" or max({window.start_of(COUNTED_UNTIL)})"
     began = f"max({window.end_of(COUNTING_SINCE)}) > {window.start}"
     return f"({now} - {before} >= 0 or {now} and on () ({seen}{alive} or {began}))"
