@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from exporter.ledger import Ledger
 from exporter.measures import ERRORS, FAILURES
-from exporter.position import AHEAD, Gaps
+from exporter.position import AHEAD, SKEW, Gaps
 from exporter.windows import Window
 from newapi.events import read_event
 from newapi.logs import LogTable
@@ -30,9 +30,6 @@ LIMIT = 1000
 
 REST = 30
 """Seconds until the next query after one that failed."""
-
-SKEW = 60
-"""Seconds by which the clocks of a gateway's nodes may differ."""
 
 _WIDEST = 6 * 3600
 _FILLED, _ZONE = "filled", "days_zone"

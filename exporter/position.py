@@ -26,6 +26,9 @@ AHEAD = 3600
 """Seconds by which a row's time may lie after now: the clocks of a gateway's nodes differ. What is
 further off is no time at all."""
 
+SKEW = 60
+"""Seconds by which the clocks of a gateway's nodes usually differ at most."""
+
 TAIL = 200
 """Rows that are remembered by id and time, to tell the table that was read from another."""
 

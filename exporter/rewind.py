@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from exporter.position import Position
-
-SKEW = 60
-"""Seconds by which the clocks of a gateway's nodes may differ."""
+from exporter.position import SKEW, Position
 
 
 class Contents(Protocol):
