@@ -41,9 +41,11 @@ def of(
     )
 
 
-def subjects(events: Iterable[Event]) -> set[Subject]:
+def subjects(events: Sequence[Event]) -> set[Subject]:
     """Give the channels, API keys and users that events name."""
-    found: set[Subject] = {("channel", event.channel_id) for event in events}
-    found |= {("api_key", event.api_key_id) for event in events}
-    found |= {("user", event.user_id) for event in events}
-    return found
+    named = {
+        "channel": {event.channel_id for event in events},
+        "api_key": {event.api_key_id for event in events},
+        "user": {event.user_id for event in events},
+    }
+    return {(kind, number) for kind, numbers in named.items() for number in numbers}

@@ -29,7 +29,8 @@ CHUNK_ERROR = "chunk_error"
 
 # Bound once: to look up a member of an enum takes longer than most of what is done with a row.
 _KINDS = {kind.value: kind for kind in LogType}
-_CONSUME, _ERROR, _NEW_API = LogType.CONSUME, LogType.ERROR, Flavour.NEW_API
+_CONSUME, _ERROR = LogType.CONSUME, LogType.ERROR
+_NEW_API, _USER = Flavour.NEW_API, Source.USER
 _MIN, _END = -INT64, INT64
 
 
@@ -67,8 +68,8 @@ def read_event(row: LogRow, flavour: Flavour) -> Event | None:
     A value that is no number counts as 0 and a negative one too; `adjusted` says so.
     """
     (
-        _, created_at, kind_id, channel_id, model, user_id, api_key_id, token_name,
-        quota, prompt, completion, duration, is_stream, request_id, other,
+        _, created_at, kind_id, channel_id, user_id, api_key_id, quota, prompt, completion,
+        duration, is_stream, model, token_name, request_id, other,
     ) = row  # fmt: skip
     kind = _KINDS.get(kind_id)
     if kind is None or (kind is _ERROR and _is_one_api_test(row, flavour)):
@@ -111,7 +112,7 @@ def read_event(row: LogRow, flavour: Flavour) -> Event | None:
         model,
         user_id,
         api_key_id,
-        source(kind, api_key_id, token_name),
+        _USER if api_key_id != 0 else source(kind, token_name),
         quota,
         prompt,
         completion,
@@ -121,12 +122,14 @@ def read_event(row: LogRow, flavour: Flavour) -> Event | None:
         broken,
         why,
         request_id if type(request_id) is str else "",
-        tuple(adjusted),
+        tuple(adjusted) if adjusted else (),
     )
 
 
 def _amount(value: object, adjusted: list[str]) -> int:
     """Give max(value, 0), and note what had to be adjusted."""
+    if type(value) is int and 0 <= value < _END:  # at once, as nearly every one is
+        return value
     number = _whole(value, adjusted)
     if number < 0:
         adjusted.append("negative")
@@ -171,6 +174,8 @@ def _first_token(frt: object, adjusted: list[str]) -> int:
 
     It is what New API relay/common/relay_info.go, v1.0.0-rc.24, begins with.
     """
+    if type(frt) is int and 0 <= frt < _END:
+        return frt
     if type(frt) is float and 0 < frt < INT64:
         return round(frt)
     return max(_whole(frt, adjusted), 0)

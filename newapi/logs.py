@@ -1,6 +1,6 @@
 """Reads of the log table, by primary key and in small pieces."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import func as sql
 
+from newapi.packing import pack, unpack
 from newapi.rows import LogRow, LogType
 from newapi.schema import Flavour, Schema
 
@@ -53,6 +54,7 @@ class LogTable:
         self.tells_requests = schema.has("logs", "request_id")
         """Whether rows say which request they belong to."""
         self._id: ColumnElement[Any] = column("id", BigInteger)
+        self._packs = schema.dialect == "mysql"
         self._rows = self._select(schema)
         self._after = (
             self._rows.where(self._id > bindparam("after"))
@@ -62,20 +64,19 @@ class LogTable:
 
     def after(self, connection: Connection, row_id: int, limit: int) -> list[LogRow]:
         """Read the first `limit` rows of every type above an id, in order of id."""
-        found = connection.execute(self._after, {"after": row_id, "rows": limit}).fetchall()
-        return list(map(LogRow._make, found))
+        return self._read(connection, self._after, {"after": row_id, "rows": limit})
 
     def within(self, connection: Connection, first: int, last: int, limit: int) -> list[LogRow]:
         """Read the first `limit` rows whose id is first..last, both included, in order of id."""
         statement = self._rows.where(self._id.between(first, last)).order_by(self._id).limit(limit)
-        return [LogRow._make(row) for row in connection.execute(statement).fetchall()]
+        return self._read(connection, statement)
 
     def among(self, connection: Connection, ids: Iterable[int]) -> list[LogRow]:
         """Read the rows that have one of these ids."""
         rows: list[LogRow] = []
         for some in _batched(ids):
             statement = self._rows.where(self._id.in_(some)).order_by(self._id)
-            rows.extend(map(LogRow._make, connection.execute(statement).fetchall()))
+            rows.extend(self._read(connection, statement))
         return rows
 
     def since(
@@ -88,7 +89,7 @@ class LogTable:
         created_at: ColumnElement[Any] = column("created_at")
         kind: ColumnElement[Any] = column("type")
         chosen = self._rows.where(created_at >= start, created_at < end, kind.in_(types))
-        return [LogRow._make(row) for row in connection.execute(chosen.limit(limit)).fetchall()]
+        return self._read(connection, chosen.limit(limit))
 
     def succeeded(self, connection: Connection, requests: Iterable[str]) -> set[str]:
         """Give those of these request ids that have a completed request."""
@@ -136,7 +137,16 @@ class LogTable:
         for field, name in zip(LogRow._fields, columns_of(self.flavour), strict=True):
             present = schema.has("logs", name)
             columns.append(column(name) if present else null().label(field))
-        return select(*columns).select_from(table("logs"))
+        return select(*(pack(columns) if self._packs else columns)).select_from(table("logs"))
+
+    def _read(
+        self,
+        connection: Connection,
+        statement: Select[Any],
+        values: Mapping[str, int] | None = None,
+    ) -> list[LogRow]:
+        found = connection.execute(statement, values).fetchall()
+        return list(map(unpack if self._packs else LogRow._make, found))
 
 
 _Key = TypeVar("_Key", int, str)

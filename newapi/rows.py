@@ -40,16 +40,16 @@ class LogRow(NamedTuple):
     """Unix seconds at the end of the request, by the gateway node's clock."""
     type: Any
     channel_id: Any
-    model_name: Any
     user_id: Any
     token_id: Any
-    token_name: Any
     quota: Any
     prompt_tokens: Any
     completion_tokens: Any
     duration: Any
     """Seconds (New API, use_time) or milliseconds (One API, elapsed_time)."""
     is_stream: Any
+    model_name: Any
+    token_name: Any
     request_id: Any
     """The same in all rows of one request, '' or NULL before v0.10.8."""
     other: Any
@@ -117,14 +117,12 @@ def details(other: object) -> Details:
     return Details(**{name: parsed.get(name) for name in Details.__struct_fields__})
 
 
-def source(row_type: int, token_id: int, token_name: object) -> Source:
-    """Tell who asked, by the key's id and name (New API model/log.go, v1.0.0-rc.24).
+def source(row_type: int, token_name: object) -> Source:
+    """Tell by its name who asked without an API key (New API model/log.go, v1.0.0-rc.24).
 
-    A channel test has no key and a fixed name; its failure has no name at all. The playground has
-    no key and a name that says so.
+    A channel test has a fixed name; its failure has no name at all. The playground has a name that
+    says so. With a key it is a user, whatever the key is called.
     """
-    if token_id != 0:
-        return Source.USER
     name = token_name or ""
     if name == TEST_NAME or (row_type == LogType.ERROR and name == ""):
         return Source.TEST

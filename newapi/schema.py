@@ -34,6 +34,8 @@ class Schema:
     """The columns of the gateway's tables that this account may see."""
 
     columns: Mapping[str, frozenset[str]]
+    dialect: str
+    """mysql, postgresql or sqlite; MariaDB counts as mysql."""
 
     def has(self, table: str, column: str) -> bool:
         """Tell whether a column is there and granted."""
@@ -81,4 +83,5 @@ def inspect(connection: Connection) -> Schema:
     columns: dict[str, set[str]] = {}
     for table, column in connection.execute(statement):
         columns.setdefault(table, set()).add(column)
-    return Schema({table: frozenset(names) for table, names in columns.items()})
+    found = {table: frozenset(names) for table, names in columns.items()}
+    return Schema(found, connection.dialect.name)

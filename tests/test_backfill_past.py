@@ -32,7 +32,7 @@ class Table:
 
 
 def row(row_id: int, created_at: int, kind: int = 2, request: str = "") -> LogRow:
-    return LogRow(row_id, created_at, kind, 1, "m", 2, 3, "key", 10, 5, 7, 1, False, request, "{}")
+    return LogRow(row_id, created_at, kind, 1, 2, 3, 10, 5, 7, 1, False, "m", "key", request, "{}")
 
 
 def test_every_row_comes_once_whatever_the_bursts() -> None:

@@ -137,6 +137,23 @@ def test_a_column_that_the_log_table_lacks_reads_as_null(sqlite_gateway: Databas
     assert (row.other, row.quota) == (None, 9)
 
 
+@pytest.mark.parametrize("kind", ["bigint", "decimal(30,2)", "double", "varchar(40)"])
+def test_numbers_are_read_whatever_a_server_keeps_them_as(mariadb: MariaDB, kind: str) -> None:
+    with gateway_at(mariadb.create_database("kinds")) as database:
+        run(database, f"ALTER TABLE logs MODIFY quota {kind}, MODIFY user_id {kind}")
+        row = {"created_at": NOW, "type": 2, "channel_id": 7, "prompt_tokens": -3}
+        put(database, "logs", row | {"quota": 12, "user_id": -1}, {**row, "quota": None})
+        with database.connect() as connection:
+            rows = LogTable(inspect(connection)).after(connection, 0, 5)
+    first, second = (read_event(row, Flavour.NEW_API) for row in rows)
+    assert first is not None
+    assert second is not None
+    assert (first.quota, first.user_id, first.channel_id, first.created_at) == (12, -1, 7, NOW)
+    assert (second.quota, second.user_id, second.api_key_id) == (0, 0, 0)
+    assert first.adjusted == second.adjusted == ("negative",)
+    mariadb.drop_database("kinds")
+
+
 @pytest.mark.parametrize("column", ["quota", "created_at", "channel_id"])
 def test_a_log_table_in_which_nothing_could_be_counted_is_refused(
     sqlite_gateway: Database, column: str

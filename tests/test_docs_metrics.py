@@ -386,7 +386,7 @@ def _needed(schema: Schema) -> dict[str, set[str]]:
     """Give by metric the columns of logs without which it is unavailable."""
     needed: dict[str, set[str]] = {}
     for column in schema.columns["logs"]:
-        less = Schema({**schema.columns, "logs": schema.columns["logs"] - {column}})
+        less = Schema({**schema.columns, "logs": schema.columns["logs"] - {column}}, schema.dialect)
         with suppress(DatabaseError):  # without it nothing is counted at all
             for metric in unavailable(less, failures_seen=True):
                 needed.setdefault(metric, set()).add(f"logs.{column}")

@@ -291,7 +291,7 @@ def test_words_are_those_of_the_programs() -> None:
     adjusted = {name for row in tables("docs/metrics.md")["adjusted"] for name in codes(row[0])}
     assert set(words.ADJUSTED) == adjusted
     for latency in ("use_time", "elapsed_time"):  # New API, One API
-        schema = Schema({"logs": frozenset({latency})})
+        schema = Schema({"logs": frozenset({latency})}, "mysql")
         for reason in unavailable(schema, failures_seen=False).values():
             assert re.fullmatch(words.MISSING_COLUMN[0], reason) or reason in words.UNAVAILABLE
 

@@ -234,7 +234,7 @@ def test_columns_that_are_missing_are_named(gateway_url: str) -> None:
     for name, absent in (("channels", "status"), ("abilities", "enabled")):
         columns = dict(schema.columns) | {name: schema.columns[name] - {absent}}
         with pytest.raises(DatabaseError, match=f"{name}.{absent} is missing or not granted"):
-            CHANNELS.disable(database, Schema(columns), 7, REASON, NOW)
+            CHANNELS.disable(database, Schema(columns, database.dialect), 7, REASON, NOW)
     database.close()
 
 
