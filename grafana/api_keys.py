@@ -16,7 +16,7 @@ from grafana.metrics import (
     API_KEY_TOKENS,
 )
 from grafana.panels import MONEY, Card, colored, pie
-from grafana.promql import RANGE, gauge, named
+from grafana.promql import RANGE, both, gauge, named, named_there
 from grafana.queries import now
 from grafana.spenders import Spender
 from grafana.style import BAD, GOOD, IDLE, PLAIN, WARNING
@@ -35,16 +35,13 @@ _STATUSES = (
 )
 _UNLIMITED = -1
 """Stands for what is left of no limit."""
-_USED = gauge("newapi_api_key_used_quota", _BY)
-_LAST_USED = f"({gauge('newapi_api_key_last_used_timestamp_seconds', _BY)} > 0)"
-_IS_ENABLED = 'max by (api_key_id) (newapi_api_key_status{status="enabled"}) == 1'
 
 
 def build(language: Language) -> Dashboard:
     """Make the dashboard in a language."""
     say = language.say
     about = "Who uses most, who will run out first, and which API keys nobody uses."
-    filters = variables.of("api_key", "API key", API_KEY, say), KEYS.top()
+    filters = variables.of("api_key", "API key", API_KEY, say), *KEYS.variables()
     board = frame(NAME, language, "API keys", about, *filters)
     most = "The 10 API keys that used most tokens in this period."
     cost = "The 10 API keys that were charged most in this period; refunds are not taken off."
@@ -78,31 +75,45 @@ def _table(language: Language) -> table.Panel:
     words = {
         str(index): (say(text), shade) for index, (_, text, shade) in enumerate(_STATUSES, start=1)
     }
-    charged = measures.money(f"({named(KEYS.listed(), API_KEY, 'group')})")
-    endless = f"({gauge('newapi_api_key_unlimited', _BY)} == 1) * {_UNLIMITED}"
-    remaining = f"{measures.money(measures.limited_keys())} or {endless}"
+    listed = KEYS.listed
+    charged = growth(API_KEY_QUOTA, RANGE, _BY, listed)
+    cost = measures.money(f"({named(charged, API_KEY, 'group')})")
+    endless = f"({gauge('newapi_api_key_unlimited', _BY, listed)} == 1) * {_UNLIMITED}"
+    remaining = f"{measures.money(measures.limited_keys(listed))} or {endless}"
     unlimited = {str(_UNLIMITED): (say("Unlimited"), PLAIN)}
     values = [
-        Column(say("Cost"), charged, MONEY),
-        Column(say("Status"), KEYS.of_listed(_status()), "none", style.as_word(words, 90)),
-        Column(say("Tokens"), KEYS.of_listed(growth(API_KEY_TOKENS, RANGE, _BY, KEYS.chosen))),
-        Column(say("Requests"), KEYS.of_listed(growth(API_KEY_REQUESTS, RANGE, _BY, KEYS.chosen))),
-        Column(say("Failed"), KEYS.of_listed(growth(API_KEY_ERRORS, RANGE, _BY, KEYS.chosen))),
-        Column(say("Used ever"), KEYS.of_listed(measures.money(_USED)), MONEY),
-        Column(say("Remaining"), KEYS.of_listed(f"({remaining})"), MONEY,
+        Column(say("Cost"), cost, MONEY),
+        Column(say("Status"), _status(), "none", style.as_word(words, 90)),
+        Column(say("Tokens"), growth(API_KEY_TOKENS, RANGE, _BY, listed)),
+        Column(say("Requests"), growth(API_KEY_REQUESTS, RANGE, _BY, listed)),
+        Column(say("Failed"), growth(API_KEY_ERRORS, RANGE, _BY, listed)),
+        Column(say("Used ever"), measures.money(_used(listed)), MONEY),
+        Column(say("Remaining"), remaining, MONEY,
                [DynamicConfigValue("mappings", [style.words(unlimited)])]),
-        Column(say("Last use"), KEYS.of_listed(f"{_LAST_USED} * 1000"), "dateTimeFromNow"),
+        Column(say("Last use"), f"{_last_use(listed)} * 1000", "dateTimeFromNow"),
     ]  # fmt: skip
     return comparison(card, keys, values, sort=say("Cost"))
 
 
 def _status() -> str:
-    """Give each key's status as its number in _STATUSES."""
-    numbers = " or ".join(
-        f'(max by (api_key_id) (newapi_api_key_status{{status="{name}"}}) == 1) * {number}'
+    """Give the status of each key that is listed as its number in _STATUSES."""
+    return " or ".join(
+        f"({_has(name, KEYS.listed)}) * {number}"
         for number, (name, _, _) in enumerate(_STATUSES, start=1)
     )
-    return f"({numbers})"
+
+
+def _has(status: str, where: str = "") -> str:
+    matchers = both(f'status="{status}"', where)
+    return f"{gauge('newapi_api_key_status', _BY, matchers)} == 1"
+
+
+def _used(where: str = "") -> str:
+    return gauge("newapi_api_key_used_quota", _BY, where)
+
+
+def _last_use(where: str = "") -> str:
+    return f"({gauge('newapi_api_key_last_used_timestamp_seconds', _BY, where)} > 0)"
 
 
 def run_out(say: Say, title: str = "Run out first", height: int = 11) -> table.Panel:
@@ -114,9 +125,9 @@ def run_out(say: Say, title: str = "Run out first", height: int = 11) -> table.P
     nothing = say("No API key with a limit is in use")
     card = Card(say(title), say(about), width=8, height=height, unit="s", nothing=nothing)
     pace = growth(API_KEY_QUOTA, RANGE, _BY)
-    first = f"bottomk(15, {measures.lasts(measures.limited_keys(), pace)} and {_IS_ENABLED})"
+    first = f"bottomk(15, {measures.lasts(measures.limited_keys(), pace)} and {_has('enabled')})"
     values = [
-        Column(say("Runs out in"), named(f"({first})", API_KEY), "s",
+        Column(say("Runs out in"), named_there(f"({first})", API_KEY), "s",
                [*style.cell(BAD, (86400, WARNING), (7 * 86400, PLAIN)),
                 DynamicConfigValue("decimals", 0)]),
     ]  # fmt: skip
@@ -129,10 +140,10 @@ def _low(say: Say) -> table.Panel:
     card = Card(say("Low quota"), say(about), width=8, height=11, unit="percentunit",
                 nothing=nothing)  # fmt: skip
     left = measures.limited_keys()
-    ratio = f"{left} / ({left} + {_USED} > 0)"
-    low = f"bottomk(15, ({ratio}) < 0.2 and {_IS_ENABLED})"
+    ratio = f"{left} / ({left} + {_used()} > 0)"
+    low = f"bottomk(15, ({ratio}) < 0.2 and {_has('enabled')})"
     values = [
-        Column(say("Part left"), named(f"({low})", API_KEY), "percentunit",
+        Column(say("Part left"), named_there(f"({low})", API_KEY), "percentunit",
                [*style.cell(BAD, (0.05, WARNING)), DynamicConfigValue("decimals", 1)]),
     ]  # fmt: skip
     return comparison(card, _names(say), values, sort=say("Part left"), least_first=True)
@@ -142,10 +153,10 @@ def _unused(say: Say) -> table.Panel:
     about = "The 15 enabled API keys that were not used for longest, from 30 days on."
     nothing = say("Every enabled API key was used within 30 days")
     card = Card(say("Unused for long"), say(about), width=8, height=11, unit="s", nothing=nothing)
-    unused = f"(time() - {_LAST_USED}) > 30 * 86400 and {_IS_ENABLED}"
+    unused = f"(time() - {_last_use()}) > 30 * 86400 and {_has('enabled')}"
     longest = promql.largest(15, unused)
     values = [
-        Column(say("Not used for"), named(longest, API_KEY), "s",
+        Column(say("Not used for"), named_there(longest, API_KEY), "s",
                [DynamicConfigValue("decimals", 0)]),
     ]  # fmt: skip
     return comparison(card, _names(say), values, sort=say("Not used for"))

@@ -19,7 +19,19 @@ from grafana.metrics import (
     Counter,
     Histogram,
 )
-from grafana.promql import MIN_REQUESTS, RANGE, STEP, WHOLE, Window, both, listed, selector, total
+from grafana.promql import (
+    EXACT,
+    EXACT_BEFORE,
+    MIN_REQUESTS,
+    RANGE,
+    STEP,
+    WHOLE,
+    Window,
+    both,
+    listed,
+    selector,
+    total,
+)
 
 PAST = "past"
 """The hidden variable that matches every id while a part of the range was not recorded."""
@@ -33,17 +45,13 @@ CHOSEN = {"channel": 'channel_id=~"$channel"', "model": 'model=~"$model"'}
 _TOTALS_OF = {(): "gateway", ("channel",): "channel", ("model",): "model"}
 """Of which level the totals are that tell what is chosen, by the variables that are not All."""
 
-EXACT, EXACT_BEFORE = "exact", "exact_before"
-"""The hidden variables that match everything where a range, and the one before it, is looked at by
-the counters themselves: it is shorter than a day, or its totals were not recorded."""
-
 Chosen = tuple[str, ...]
 """Variables of CHOSEN; none: the whole gateway."""
 
 
 def earlier(expr: str) -> str:
     """Give what an instant expression was one range earlier."""
-    then = expr.replace(f"${EXACT}", f"${EXACT_BEFORE}")
+    then = re.sub(rf"\${EXACT}\b", f"${EXACT_BEFORE}", expr)
     return f"last_over_time(({then})[1s:1s] offset $__range)"
 
 
@@ -57,8 +65,8 @@ def each(counter: Counter, window: Window, where: str = "", by: tuple[str, ...] 
          chosen: Chosen = ()) -> str:  # fmt: skip
     """Give by how much each series of a counter grew, instances aside.
 
-    Of the dashboard's range, from a day on, the recorded totals, which are few, where they
-    have the labels that are asked for; else the counters themselves, to the moment.
+    Of the dashboard's range, from a day on, and of the last hours, the recorded totals, which are
+    few, where they have the labels that are asked for; else the counters themselves, to the moment.
 
     Args:
         counter: any.
@@ -70,14 +78,14 @@ def each(counter: Counter, window: Window, where: str = "", by: tuple[str, ...] 
     matchers = both(where, *(CHOSEN[name] for name in chosen))
     exactly = _from_counter(counter, window, matchers)
     levels = [(used, _level(counter, by, where, used)) for used in _every(chosen)]
-    if window not in {RANGE, WHOLE} or not any(level for _, level in levels):
+    if not window.exact or not any(level for _, level in levels):
         return exactly
     parts = []
     for used, level in levels:
-        these = both(where, _gates(chosen, used), f'exact!~"${EXACT}"')
+        these = both(where, _gates(chosen, used), f'exact!~"${window.exact}"')
         read = _from_totals(counter, level, window, these) if level else None
         parts.append(read or _from_counter(counter, window, these))
-    exactly = _from_counter(counter, window, both(matchers, f'exact=~"${EXACT}"'))
+    exactly = _from_counter(counter, window, both(matchers, f'exact=~"${window.exact}"'))
     return f"({' or '.join([*parts, exactly])})"
 
 
@@ -103,15 +111,16 @@ def _level(counter: Counter, by: tuple[str, ...], where: str, used: Chosen) -> s
 
 
 def _from_totals(counter: Counter, level: str, window: Window, where: str) -> str:
-    """Give by how much recorded totals grew over a range; nothing where they fell.
+    """Give by how much recorded totals grew over a window; nothing where they fell.
 
-    Where the gateway's fell, EXACT has the counters read.
+    Where the gateway's fell, its variable has the counters read; that of the last day also where
+    the series of a channel left.
     """
     recorded = selector(counter.recorded(level), where)
     now, before = window.end_of(recorded), window.start_of(recorded)
     seen = window.start_of(REQUESTS.recorded("gateway"))
     grown = f"{now} - ({before} or {now} * 0 and on () {seen})"
-    if level in _SUMS:
+    if level in _SUMS and window in {RANGE, WHOLE}:
         grown += f" + ({_left(counter, level, window, where)} or {now} * 0)"
     return f"({grown} >= 0)"
 
@@ -135,12 +144,12 @@ def _from_counter(counter: Counter, window: Window, where: str = "", *, past: bo
     now = f"max by ({labels}) ({window.end_of(series)})"
     before = f"max by ({labels}) ({window.start_of(series)})"
     # Of all of them a graph would read too much; what was scraped is told by `alive`. So would a
-    # long range, at whose start a total was recorded.
+    # window at whose start a total was recorded.
     gated = past or window is STEP
-    long = window in {RANGE, WHOLE}
-    witness = _GATE.format(REQUESTS.labels[0]) if gated else f'exact=~"${EXACT}"' if long else ""
+    seldom = f'exact=~"${window.exact}"' if window.exact else ""
+    witness = _GATE.format(REQUESTS.labels[0]) if gated else seldom
     seen = f"count({window.start_of(selector(REQUESTS.name, witness))})"
-    if long:
+    if window.exact:
         seen += f" or max({window.start_of(REQUESTS.recorded('gateway'))})"
     alive = "" if past else f" or max({window.start_of(COUNTED_UNTIL)})"
     began = f"max({window.end_of(COUNTING_SINCE)}) > {window.start}"

@@ -1,7 +1,9 @@
 """Errors: of which kind, where, since when, and each with its message."""
 
+from collections.abc import Iterator
+
 from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
-from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.builders.dashboard import Dashboard, QueryVariable
 
 from grafana import counters, log_rows, measures, promql, sql, style, variables
 from grafana.dashboard import add, frame, link
@@ -18,12 +20,14 @@ NAME = "errors"
 _CHOSEN = ("channel", "model")
 _FILTERS = ("database", "channel", "model", "part")
 _PAIR = ("channel_id", "model")
-_THESE = both(*(counters.CHOSEN[name] for name in _CHOSEN))
-_WHERE = both(NO_TESTS, _THESE)
+_WHERE = both(NO_TESTS, *(counters.CHOSEN[name] for name in _CHOSEN))
 
-_MOST = "most_"
-"""The hidden variables that hold the channels and the models of the pairs that failed most."""
-_AMONG = ", ".join(f'{label}=~"${_MOST}{label}"' for label in _PAIR)
+_DRAWN, _ROWS = 10, 50
+"""Pairs of channel and model in the graph, and in the table."""
+
+_MOST, _LISTED = "most", "listed"
+"""What the hidden variables begin with that hold the channels and the models of the pairs that
+failed most: of the few that are drawn, and of those that are listed."""
 
 _FAILED = (
     "l.type = 5",
@@ -46,7 +50,8 @@ def build(language: Language) -> Dashboard:
         *log_rows.page_variables(say),
         log_rows.row_variable(say),
         log_rows.source_variable(say),
-        *(variables.top(f"{_MOST}{label}", _worst(RANGE, _WHERE), label) for label in _PAIR),
+        *_pairs_of(_LISTED, _ROWS, _WHERE),
+        *_pairs_of(_MOST, _DRAWN, both(NO_TESTS, _among(_LISTED))),
     )
     about = "What fails: of which kind, where, since when, and each with its message."
     links = [log_rows.newest(say, NAME, language, _FILTERS)]
@@ -55,6 +60,22 @@ def build(language: Language) -> Dashboard:
     add(board, _by_category(say), _by_pair(say))
     add(board, _pairs(language), row=say("Where"))
     return add(board, _list(language), log_rows.whole_row(say), row=say("One by one"))
+
+
+def _pairs_of(name: str, n: int, where: str) -> Iterator[QueryVariable]:
+    """Hold the channels, and the models, of the n pairs that failed most."""
+    for label in _PAIR:
+        yield variables.top(f"{name}_{label}", _worst(n, RANGE, where), label)
+
+
+def _among(name: str) -> str:
+    """Match these channels and models: the pairs themselves, and few others."""
+    return both(*(f'{label}=~"${name}_{label}"' for label in _PAIR))
+
+
+def _worst(n: int, window: Window, where: str) -> str:
+    """Give the n pairs that failed most."""
+    return promql.largest(n, counters.growth(ERRORS, window, _PAIR, where))
 
 
 def _logging(say: Say) -> stat.Panel:
@@ -111,11 +132,6 @@ def _codes(say: Say) -> table.Panel:
     return sql_table(card, columns, statement)
 
 
-def _worst(window: Window, where: str) -> str:
-    """Give the pairs that failed most."""
-    return promql.largest(10, counters.growth(ERRORS, window, _PAIR, where))
-
-
 def _by_category(say: Say) -> timeseries.Panel:
     about = "Failed attempts, channel tests excluded. Those of category client count in no rate."
     card = Card(say("Errors by category"), say(about), width=12, height=9, unit="short")
@@ -129,9 +145,9 @@ def _by_category(say: Say) -> timeseries.Panel:
 def _by_pair(say: Say) -> timeseries.Panel:
     about = "Failed attempts of the 10 pairs of channel and model that failed most."
     card = Card(say("Errors by channel and model"), say(about), width=12, height=9, unit="short")
-    where = both(_WHERE, _AMONG)
+    where = both(NO_TESTS, _among(_MOST))
     each = counters.steps(ERRORS, "channel_model", _PAIR, where)
-    kept = f"({each} and on (channel_id, model) {_worst(WHOLE, where)})"
+    kept = f"({each} and on (channel_id, model) {_worst(_DRAWN, WHOLE, where)})"
     return bars(card, over_time(named(kept, CHANNEL), "{{name}} #{{channel_id}} · {{model}}"))
 
 
@@ -143,8 +159,7 @@ def _pairs(language: Language) -> table.Panel:
     )
     card = Card(say("Channel and model"), say(about), width=24, height=11, unit="short",
                 nothing=say("No failure"))  # fmt: skip
-    failed = counters.growth(ERRORS, RANGE, _PAIR, _WHERE)
-    most = f"({promql.largest(50, failed)} > 0)"
+    most = f"({_worst(_ROWS, RANGE, both(NO_TESTS, _among(_LISTED)))} > 0)"
     to_channel = style.linked(say("Channels"), link("channels", language, channel="${__value.raw}"))
     keys = [
         Column(say("Id"), "channel_id", "", [to_channel, style.width(70)]),
@@ -152,13 +167,14 @@ def _pairs(language: Language) -> table.Panel:
         Column(say("Model"), "model"),
     ]
 
+    rate = measures.error_rate(RANGE, _PAIR, _among(_LISTED))
+
     def kept(expr: str) -> str:
         return f"{expr} and on (channel_id, model) {most}"
 
     values = [
         Column(say("Failed"), named(most, CHANNEL)),
-        Column(say("Error rate"), kept(measures.error_rate(RANGE, _PAIR, _THESE)), "percentunit",
-               style.error_cell()),
+        Column(say("Error rate"), kept(rate), "percentunit", style.error_cell()),
         *(
             Column(say(text), kept(_of(category)), "short")
             for category, (text, _) in style.CATEGORIES.items()
@@ -168,7 +184,7 @@ def _pairs(language: Language) -> table.Panel:
 
 
 def _of(category: str) -> str:
-    where = both(_WHERE, f'category="{category}"')
+    where = both(NO_TESTS, _among(_LISTED), f'category="{category}"')
     return f"({counters.growth(ERRORS, RANGE, _PAIR, where)} > 0)"
 
 

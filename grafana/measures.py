@@ -35,9 +35,9 @@ def tokens(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     return growth(TOKENS, window, by, where)
 
 
-def requests(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
+def requests(window: Window, by: tuple[str, ...] = (), where: str = "", chosen: Chosen = ()) -> str:
     """Completed requests, channel tests excluded."""
-    return growth(REQUESTS, window, by, both(where, NO_TESTS))
+    return growth(REQUESTS, window, by, both(where, NO_TESTS), chosen)
 
 
 def failures(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
@@ -172,10 +172,10 @@ def lasts(remaining: str, used: str) -> str:
     return f"{remaining} / ({used} > 0) * on () group_left () {counted}"
 
 
-def limited_keys() -> str:
+def limited_keys(where: str = "") -> str:
     """What API keys with a limit have left, in quota units."""
-    left = gauge("newapi_api_key_remaining_quota", ("api_key_id",))
-    unlimited = gauge("newapi_api_key_unlimited", ("api_key_id",))
+    left = gauge("newapi_api_key_remaining_quota", ("api_key_id",), where)
+    unlimited = gauge("newapi_api_key_unlimited", ("api_key_id",), where)
     return f"({left} unless {unlimited} == 1)"
 
 

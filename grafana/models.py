@@ -130,5 +130,5 @@ def _prices(say: Say) -> bargauge.Panel:
 def _channels(say: Say) -> bargauge.Panel:
     about = "The 10 channels that completed most requests for the chosen model."
     card = Card(say("Its channels"), say(about), width=12, height=8, unit="short")
-    top = promql.largest(10, measures.requests(RANGE, ("channel_id",), counters.CHOSEN["model"]))
+    top = promql.largest(10, measures.requests(RANGE, ("channel_id",), chosen=("model",)))
     return ranking(card, now(named(top, CHANNEL), CHANNEL.legend))

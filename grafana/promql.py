@@ -16,6 +16,11 @@ from grafana.metrics import (
 MIN_REQUESTS = 20
 """Below it a percentile says nothing (the default of min_requests in alerts.yml)."""
 
+EXACT, EXACT_BEFORE, EXACT_DAY = "exact", "exact_before", "exact_day"
+"""The hidden variables that match everything where the range, the one before it, and the last day
+are looked at by the counters themselves: totals that tell them were not recorded, or the range is
+shorter than a day."""
+
 _LATE = 300
 """Seconds, at most, from where counting begins to where Prometheus first sees it."""
 
@@ -35,11 +40,14 @@ class Window:
         length: as a duration.
         start: unix time, as PromQL: where counting began later, it began in this window.
         modifier: of every selector.
+        exact: the hidden variable that matches everything while it is looked at by the counters
+            themselves, and not by recorded totals; none: always.
     """
 
     length: str
     start: str
     modifier: str = ""
+    exact: str = ""
 
     def end_of(self, selector: str) -> str:
         """Give a metric as it is at the end."""
@@ -50,25 +58,25 @@ class Window:
         return self.end_of(f"{selector} offset {self.length}")
 
 
-RANGE = Window("$__range", f"(time() - $__range_s - {_IDLE})")
+RANGE = Window("$__range", f"(time() - $__range_s - {_IDLE})", exact=EXACT)
 """The dashboard's time range, in an instant query."""
 
-WHOLE = Window("$__range", f"($__from / 1000 - {_IDLE})", "@ end()")
+WHOLE = Window("$__range", f"($__from / 1000 - {_IDLE})", "@ end()", EXACT)
 """The dashboard's time range, the same at every point of a range query."""
 
 STEP = Window("$__interval", f"(time() - $__interval_ms / 1000 - {_LATE})")
 """From one point to the next: bars that adjoin add up to the total."""
-
-HOUR = Window("1h", f"(time() - {3600 + _LATE})")
-
 
 RECENT = Window("5m", f"(time() - {300 + _LATE})")
 """Now, for what is told by the minute."""
 
 
 def last(hours: int) -> Window:
-    """Give the window of the last hours."""
-    return Window(f"{hours}h", f"(time() - {hours * 3600 + _LATE})")
+    """Give the window of the last hours, of at most a day."""
+    return Window(f"{hours}h", f"(time() - {hours * 3600 + _LATE})", exact=EXACT_DAY)
+
+
+HOUR = last(1)
 
 
 def total(expr: str, by: tuple[str, ...] = ()) -> str:
@@ -112,13 +120,18 @@ def named(expr: str, thing: Thing, *more: str) -> str:
         thing: what they are of.
         more: labels of its _info metric that are wanted beside the names.
     """
-    names = listed((*thing.names, *more))
-    # As they are at the end: a graph would read all samples of all names.
-    info = f"topk by ({thing.id}) (1, max by ({thing.id}, {names}) ({thing.info} @ end()))"
     unnamed = expr
     for name in thing.names:
         unnamed = f'label_replace({unnamed}, "{name}", "?", "", "")'
-    return f"{expr} * on ({thing.id}) group_left ({names}) {info} or on ({thing.id}) {unnamed}"
+    return f"{named_there(expr, thing, *more)} or on ({thing.id}) {unnamed}"
+
+
+def named_there(expr: str, thing: Thing, *more: str) -> str:
+    """Add names as named(), to series of things that all have one: these are read once only."""
+    names = listed((*thing.names, *more))
+    # As they are at the end: a graph would read all samples of all names.
+    info = f"topk by ({thing.id}) (1, max by ({thing.id}, {names}) ({thing.info} @ end()))"
+    return f"{expr} * on ({thing.id}) group_left ({names}) {info}"
 
 
 def selector(name: str, *where: str) -> str:

@@ -15,8 +15,12 @@ from grafana.queries import now, over_time
 TOP = "top"
 """The hidden variable that holds the ids of those that used most."""
 
-LISTED = 100
-"""Rows of a table, at most: there may be thousands."""
+LISTED = "listed"
+"""The hidden variable that holds the ids of those that were charged most: to look for them among
+thousands once for each column takes as often as long."""
+
+_ROWS = 100
+"""Of a table, at most: there may be thousands."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +55,23 @@ class Spender:
         """The few that the graphs show."""
         return f'{self.thing.id}=~"${TOP}"'
 
-    def cost(self, where: str = "") -> str:
-        """Give what each was charged, as money."""
-        return measures.money(counters.growth(self.quota, RANGE, self.by, where))
-
+    @property
     def listed(self) -> str:
-        """Give the rows of the table: those that were charged most, with what they were charged."""
-        return promql.largest(LISTED, counters.growth(self.quota, RANGE, self.by, self.chosen))
+        """The matcher of those that the table lists."""
+        return f'{self.thing.id}=~"${LISTED}"'
 
-    def of_listed(self, expr: str) -> str:
-        """Keep of an expression what the table lists."""
-        return f"{expr} and on ({self.thing.id}) {self.listed()}"
+    def variables(self) -> tuple[QueryVariable, QueryVariable]:
+        """Make the variables that hold those that used most, and those that were charged most."""
+        used = promql.largest(10, counters.growth(self.tokens, RANGE, self.by, self.chosen))
+        charged = promql.largest(_ROWS, counters.growth(self.quota, RANGE, self.by, self.chosen))
+        return (
+            variables.top(TOP, used, self.thing.id),
+            variables.top(LISTED, charged, self.thing.id),
+        )
 
-    def top(self) -> QueryVariable:
-        """Make the variable that holds those that used most."""
-        most = promql.largest(10, counters.growth(self.tokens, RANGE, self.by, self.chosen))
-        return variables.top(TOP, most, self.thing.id)
+    def charged(self) -> str:
+        """Give what each that is listed was charged, as money."""
+        return measures.money(counters.growth(self.quota, RANGE, self.by, self.listed))
 
 
 def tokens(say: Say, spender: Spender, about: str, width: int) -> timeseries.Panel:
@@ -86,5 +91,5 @@ def requests(say: Say, spender: Spender, about: str, width: int) -> timeseries.P
 def highest_cost(say: Say, spender: Spender, about: str, width: int) -> bargauge.Panel:
     """Who was charged most."""
     card = Card(say("Highest cost"), say(about), width=width, height=9, unit=MONEY)
-    top = promql.largest(10, spender.cost(spender.chosen))
+    top = promql.largest(10, spender.charged())
     return in_currency(ranking(card, now(named(top, spender.thing), spender.thing.legend)))

@@ -21,15 +21,13 @@ NAME = "users"
 USERS = Spender(USER, "user", USER_REQUESTS, USER_ERRORS, USER_TOKENS, USER_QUOTA)
 
 _BY = ("user_id",)
-_LEFT = gauge("newapi_user_remaining_quota", _BY)
-_USED = gauge("newapi_user_used_quota", _BY)
 
 
 def build(language: Language) -> Dashboard:
     """Make the dashboard in a language."""
     say = language.say
     about = "Which users use most, and who will run out first."
-    filters = variables.of("user", "User", USER, say), USERS.top()
+    filters = variables.of("user", "User", USER, say), *USERS.variables()
     board = frame(NAME, language, "Users", about, *filters)
     most = "The 10 users that used most tokens in this period."
     cost = "The 10 users that were charged most in this period; refunds are not taken off."
@@ -52,7 +50,7 @@ def _counts(say: Say) -> stat.Panel:
         now(_with("enabled"), say("Enabled")),
         now(_with("disabled"), say("Disabled")),
         now(charged, say("Charged")),
-        now(promql.or_zero(f"count({_LEFT} <= 0)"), say("Nothing left")),
+        now(promql.or_zero(f"count({_left()} <= 0)"), say("Nothing left")),
         stacked=True,
     )
     panel = panel.decimals(0).override_by_name(say("Nothing left"), style.from_one(WARNING))
@@ -77,14 +75,16 @@ def _table(language: Language) -> table.Panel:
         Column(say("Name"), "name", more=[style.width(220)]),
         Column(say("Group"), "group", more=[style.width(120)]),
     ]
+    listed = USERS.listed
+    charged = growth(USER_QUOTA, RANGE, _BY, listed)
     values = [
-        Column(say("Cost"), measures.money(f"({named(USERS.listed(), USER, 'group')})"), MONEY),
-        Column(say("Tokens"), USERS.of_listed(growth(USER_TOKENS, RANGE, _BY, USERS.chosen))),
-        Column(say("Requests"), USERS.of_listed(growth(USER_REQUESTS, RANGE, _BY, USERS.chosen))),
-        Column(say("Failed"), USERS.of_listed(growth(USER_ERRORS, RANGE, _BY, USERS.chosen))),
-        Column(say("Used ever"), USERS.of_listed(measures.money(_USED)), MONEY),
-        Column(say("Remaining"), USERS.of_listed(measures.money(_LEFT)), MONEY),
-        Column(say("Last use"), USERS.of_listed(f"{_last_use()} * 1000"), "dateTimeFromNow"),
+        Column(say("Cost"), measures.money(f"({named(charged, USER, 'group')})"), MONEY),
+        Column(say("Tokens"), growth(USER_TOKENS, RANGE, _BY, listed)),
+        Column(say("Requests"), growth(USER_REQUESTS, RANGE, _BY, listed)),
+        Column(say("Failed"), growth(USER_ERRORS, RANGE, _BY, listed)),
+        Column(say("Used ever"), measures.money(_used(listed)), MONEY),
+        Column(say("Remaining"), measures.money(_left(listed)), MONEY),
+        Column(say("Last use"), f"{_last_use(listed)} * 1000", "dateTimeFromNow"),
     ]
     return comparison(card, keys, values, sort=say("Cost"))
 
@@ -93,7 +93,7 @@ def _run_out(say: Say) -> table.Panel:
     about = "The 15 users whose quota will be used up first at the pace of this period."
     nothing = say("No user is charged")
     card = Card(say("Run out first"), say(about), width=8, height=11, unit="s", nothing=nothing)
-    first = f"bottomk(15, {measures.lasts(_LEFT, growth(USER_QUOTA, RANGE, _BY))})"
+    first = f"bottomk(15, {measures.lasts(_left(), growth(USER_QUOTA, RANGE, _BY))})"
     values = [
         Column(say("Runs out in"), named(f"({first})", USER), "s",
                [*style.cell(BAD, (86400, WARNING), (7 * 86400, PLAIN)),
@@ -107,7 +107,7 @@ def _low(say: Say) -> table.Panel:
     nothing = say("Every user has 20 % or more left")
     card = Card(say("Low quota"), say(about), width=8, height=11, unit="percentunit",
                 nothing=nothing)  # fmt: skip
-    low = f"bottomk(15, ({_LEFT} / ({_LEFT} + {_USED} > 0)) < 0.2)"
+    low = f"bottomk(15, ({_left()} / ({_left()} + {_used()} > 0)) < 0.2)"
     values = [
         Column(say("Part left"), named(f"({low})", USER), "percentunit",
                [*style.cell(BAD, (0.05, WARNING)), DynamicConfigValue("decimals", 1)]),
@@ -121,16 +121,24 @@ def _unused(say: Say) -> table.Panel:
     )
     nothing = say("Every user with quota left was active within 30 days")
     card = Card(say("Unused for long"), say(about), width=8, height=11, unit="s", nothing=nothing)
-    unused = f"(time() - {_last_use()}) > 30 * 86400 and {_LEFT} > 0"
+    unused = f"(time() - {_last_use()}) > 30 * 86400 and {_left()} > 0"
     longest = named(promql.largest(15, unused), USER)
     values = [Column(say("Not used for"), longest, "s", [DynamicConfigValue("decimals", 0)])]
     return comparison(card, _names(say), values, sort=say("Not used for"))
 
 
-def _last_use() -> str:
+def _left(where: str = "") -> str:
+    return gauge("newapi_user_remaining_quota", _BY, where)
+
+
+def _used(where: str = "") -> str:
+    return gauge("newapi_user_used_quota", _BY, where)
+
+
+def _last_use(where: str = "") -> str:
     """Give when each user last used one of its API keys, in unix seconds."""
     used = f"({gauge('newapi_api_key_last_used_timestamp_seconds', ('api_key_id',))} > 0)"
-    owner = f"max by (api_key_id, user_id) ({API_KEY.info})"
+    owner = gauge(API_KEY.info, ("api_key_id", "user_id"), where)
     owned = f"topk by (api_key_id) (1, {owner})"
     return f"max by (user_id) ({used} * on (api_key_id) group_left (user_id) {owned})"
 

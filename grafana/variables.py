@@ -15,10 +15,10 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from grafana.counters import EXACT, EXACT_BEFORE, GONE, PAST, earlier
+from grafana.counters import GONE, PAST, earlier
 from grafana.language import Say
 from grafana.metrics import CHANNEL, COUNTED_CHANNELS, REQUESTS, Thing
-from grafana.promql import RANGE, gauge
+from grafana.promql import EXACT, EXACT_BEFORE, EXACT_DAY, RANGE, Window, gauge, last
 from grafana.queries import PROMETHEUS
 
 ALL = ".*"
@@ -54,21 +54,25 @@ def past() -> QueryVariable:
 def gone() -> QueryVariable:
     """Keep the ids of channels whose series left within the range, or "none"."""
     none = 'label_replace(vector(1), "channel_id", "none", "", "")'
-    return top(GONE, f"{_left()} or {none}", CHANNEL.id)
+    return top(GONE, f"{_left(RANGE)} or {none}", CHANNEL.id)
 
 
 def exact() -> Iterator[QueryVariable]:
-    """Match everything where usage is read off the counters, for a range and the one before it."""
-    now = REQUESTS.recorded("gateway")
-    # Where the totals fell, state was lost, or channels left that are not known.
-    recorded = f"({now} >= {RANGE.start_of(now)})"
+    """Match everything where usage is read off the counters: of a range, the one before, a day."""
+    recorded = _recorded(RANGE)
     # GONE knows only what left in the range itself.
-    kept = f"{earlier(recorded)} unless on () {earlier(f'count({_left()})')}"
+    kept = f"{earlier(recorded)} unless on () {earlier(f'count({_left(RANGE)})')}"
     # Before the first sample there is nothing to read, of counters either.
     before = f"({kept} or on () vector(1) unless on () {earlier(_counted())})"
-    long = f"vector($__range_s) >= {_DAY}"
-    for name, there in ((EXACT, recorded), (EXACT_BEFORE, before)):
-        none = f'label_replace(vector(1), "ids", "none", "", "") and on () {there} and on () {long}'
+    long = f"and on () vector($__range_s) >= {_DAY}"
+    day = last(24)
+    enough = {
+        EXACT: f"{recorded} {long}",
+        EXACT_BEFORE: f"{before} {long}",
+        EXACT_DAY: f"({_recorded(day)} unless on () count({_left(day)}))",
+    }
+    for name, there in enough.items():
+        none = f'label_replace(vector(1), "ids", "none", "", "") and on () {there}'
         every = f'label_replace(vector(1), "ids", "{ALL}", "", "")'
         yield (
             asked(name, f"{none} or on () {every}", '/ids="([^"]+)"/')
@@ -78,9 +82,15 @@ def exact() -> Iterator[QueryVariable]:
         )
 
 
-def _left() -> str:
+def _recorded(window: Window) -> str:
+    """Tell of totals that they reach back; where they fell, state was lost or channels left."""
+    now = REQUESTS.recorded("gateway")
+    return f"({now} >= {window.start_of(now)})"
+
+
+def _left(window: Window) -> str:
     counted = COUNTED_CHANNELS.format("gateway")
-    return f"max by (channel_id) ({RANGE.start_of(counted)} unless {counted})"
+    return f"max by (channel_id) ({window.start_of(counted)} unless {counted})"
 
 
 def _counted() -> str:

@@ -47,6 +47,7 @@ SOURCES = [
 BUILT_IN = {
     "__range", "__range_s", "__interval", "__interval_ms", "__rate_interval", "__from", "__to",
     "__url_time_range", "__value", "__data", "__all", "past", "gone", "exact", "exact_before",
+    "exact_day",
 }  # fmt: skip
 COUNTER = re.compile(
     r"((?<!\")\b(?:newapi_\w+_(?:total|bucket|count|sum)|\w+:newapi_\w+:total)\b(?:\{[^}]*\})?)"

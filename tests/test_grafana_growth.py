@@ -6,7 +6,7 @@ import pytest
 
 from grafana import counters
 from grafana.metrics import COUNTED_CHANNELS, REQUESTS, TOKENS
-from grafana.promql import RANGE, WHOLE
+from grafana.promql import RANGE, WHOLE, last
 from tests.grafana_queries import dashboard, options, substitute
 from tests.servers import Prometheus, promtool
 
@@ -170,26 +170,45 @@ def test_a_long_range_of_what_is_chosen(server: Prometheus, exact: str) -> None:
     assert chosen(".*", "none") == []
 
 
+def values(server: Prometheus, length: str, at: int) -> dict[str, str]:
+    """The variables that say what is read off the counters, for a range that ends then."""
+    found = {}
+    for variable in dashboard("en", "overview")["templating"]["list"]:
+        if variable["name"].startswith("exact"):
+            expr = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
+            samples = server.query(substitute(expr, length, end=at), at=at)
+            [found[variable["name"]]] = options(variable, samples, at)
+    return found
+
+
 @pytest.mark.parametrize(
-    ("length", "expected"),
+    ("length", "exact", "before"),
     [
-        ("2h", {"exact": ".*", "exact_before": ".*"}),  # shorter than a day
-        ("24h", {"exact": "none", "exact_before": ".*"}),  # recorded; before, a channel left
-        ("48h", {"exact": "none", "exact_before": "none"}),  # recorded; nothing before it
-        ("72h", {"exact": ".*", "exact_before": "none"}),  # not recorded so long ago
-        ("96h", {"exact": ".*", "exact_before": "none"}),  # more was recorded at its start
+        ("2h", ".*", ".*"),  # shorter than a day
+        ("24h", "none", ".*"),  # recorded; before, a channel left
+        ("48h", "none", "none"),  # recorded; nothing before it
+        ("72h", ".*", "none"),  # not recorded so long ago
+        ("96h", ".*", "none"),  # more was recorded at its start
     ],
 )
 def test_when_a_range_reads_recorded_totals(
-    server: Prometheus, length: str, expected: dict[str, str]
+    server: Prometheus, length: str, exact: str, before: str
 ) -> None:
-    found = {}
-    for variable in dashboard("en", "overview")["templating"]["list"]:
-        if variable["name"] in expected:
-            expr = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
-            samples = server.query(substitute(expr, length, end=END), at=END)
-            [found[variable["name"]]] = options(variable, samples, END)
-    assert found == expected
+    expected = {"exact": exact, "exact_before": before, "exact_day": "none"}
+    assert values(server, length, END) == expected
+
+
+@pytest.mark.parametrize("hours", [3, 24])
+def test_when_the_last_hours_do_not(server: Prometheus, hours: int) -> None:
+    """Nothing was recorded a day before, or a channel left since."""
+    assert values(server, "2h", END - hours * HOUR)["exact_day"] == ".*"
+
+
+def test_the_last_hours_read_recorded_totals(server: Prometheus) -> None:
+    by_model = counters.growth(TOKENS, last(1), ("model",))
+    totals = {"old": 60 * 60, "new": 60 * 60, "left": 30 * 60}
+    assert grown(server, by_model, exact_day="none") == totals
+    assert grown(server, by_model, exact_day=".*") == {"m": 10 * 60 + 20 * 60 + 30}
 
 
 def test_graphs_from_recorded_totals_add_up(server: Prometheus) -> None:
