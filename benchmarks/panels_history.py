@@ -263,6 +263,7 @@ def _totals(level: str, where: dict[str, str], busy: int) -> Rows:
     yield total("requests", 18)
     for category in _CATEGORIES:
         yield total("request_errors", 8, category=category)
+    yield total("errors", 14)
     yield total("tokens", 29, direction="prompt")
     yield total("tokens", 25, direction="completion")
     yield total("cached_tokens", 24)

@@ -105,9 +105,13 @@ def _level(counter: Counter, by: tuple[str, ...], where: str, used: Chosen) -> s
     """Give the level whose totals have all labels that are asked for, with fewest series."""
     if counter.recorded_where not in where:
         return None
-    asked = both(where, *(CHOSEN[name] for name in used))
-    needed = {*by, *re.findall(r"(\w+)[=!]", asked)} - {*counter.kinds, "source"}
+    matched = _labels(both(where, *(CHOSEN[name] for name in used)))
+    needed = {*by, *(matched - _labels(counter.recorded_where))} - {*counter.kinds}
     return next((level for level in counter.levels if needed <= {*LEVELS[level]}), None)
+
+
+def _labels(where: str) -> set[str]:
+    return set(re.findall(r"(\w+)[=!]", where))
 
 
 def _from_totals(counter: Counter, level: str, window: Window, where: str) -> str:

@@ -5,7 +5,7 @@ from grafana_foundation_sdk.builders import timeseries
 from grafana import counters, measures, style
 from grafana.counters import Chosen
 from grafana.language import Say
-from grafana.metrics import DURATION, ERRORS, FIRST_TOKEN, REQUESTS, TOKENS
+from grafana.metrics import DURATION, ERRORS, FAILURES, FIRST_TOKEN, REQUESTS, TOKENS
 from grafana.panels import MONEY, Card, bars, colored, in_currency, lines
 from grafana.queries import over_time
 from grafana.style import BAD, NEUTRAL
@@ -15,11 +15,10 @@ def requests_and_failures(say: Say, chosen: Chosen = (), width: int = 12) -> tim
     """Completed requests and failed attempts."""
     about = "Completed requests, and failed attempts without those of category client."
     card = Card(say("Requests over time"), say(about), width=width, height=8, unit="short")
-    failed = counters.chosen_steps(ERRORS, chosen, (), measures.NOT_CLIENT)
     panel = bars(
         card,
         over_time(counters.chosen_steps(REQUESTS, chosen), say("Completed")),
-        over_time(failed, say("Failed")),
+        over_time(counters.chosen_steps(FAILURES, chosen), say("Failed")),
     )
     return colored(panel, {say("Completed"): NEUTRAL, say("Failed"): BAD})
 

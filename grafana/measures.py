@@ -7,6 +7,7 @@ from grafana.counters import Chosen, chosen_steps, each, growth, steps
 from grafana.metrics import (
     COUNTING_SINCE,
     ERRORS,
+    FAILURES,
     NO_TESTS,
     QUOTA,
     REFUNDED,
@@ -16,10 +17,6 @@ from grafana.metrics import (
     Thing,
 )
 from grafana.promql import RANGE, WHOLE, Window, both, gauge, named, or_zero, total
-
-NOT_CLIENT = 'category!="client"'
-FAILURES = f"{NO_TESTS}, {NOT_CLIENT}"
-"""Failed attempts that count: what the caller did wrong says nothing about a channel."""
 
 FIRING = 'alertname=~"NewAPI.+", alertname!="NewAPIMonitorWatchdog", purpose!="trip"'
 """Alerts for people: the trip alerts are the same conditions once more, for the breaker."""
@@ -42,14 +39,12 @@ def requests(window: Window, by: tuple[str, ...] = (), where: str = "", chosen: 
 
 def failures(window: Window, by: tuple[str, ...] = (), where: str = "") -> str:
     """Failed attempts that count."""
-    return growth(ERRORS, window, by, both(where, FAILURES))
+    return growth(FAILURES, window, by, both(where, FAILURES.recorded_where))
 
 
 def attempts(window: Window, by: tuple[str, ...] = (), where: str = "", chosen: Chosen = ()) -> str:
     """Completed requests and failed attempts that count."""
-    # A union, not a sum: where one of the two has no series, the other still counts.
-    done, failed = _done(window, where, by, chosen), _failed(window, where, by, chosen)
-    return total(f"{done} or {failed}", by)
+    return _both(_done(window, where, by, chosen), _failed(window, where, by, chosen), by)
 
 
 def success(window: Window, by: tuple[str, ...] = (), where: str = "", chosen: Chosen = ()) -> str:
@@ -75,10 +70,9 @@ def model_status_steps(where: str = "") -> str:
     """
     by = ("model",)
     done = steps(REQUESTS, "model", by, where)
-    failed = steps(ERRORS, "model", (*by, "category"), both(where, NOT_CLIENT))
+    failed = steps(FAILURES, "model", by, where)
     # Both unions read each of the two once: a graph takes as long as it reads samples.
-    failures = total(f"{failed} or {done} * 0", by)
-    rate = f"1 - {failures} / ({total(f'{failed} or {done}', by)} > 0)"
+    rate = f"1 - ({failed} or {done} * 0) / ({_both(done, failed, by)} > 0)"
     served = f"max by (model) (newapi_model_enabled_channels{{{where}}} @ end()) > 0"
     asked = f"{requests(WHOLE, by, where)} > 0"
     idle = f"({served} or {asked}) * 0 + {NO_TRAFFIC}"
@@ -241,12 +235,17 @@ def _ratio(window: Window, by: tuple[str, ...], where: str = "", chosen: Chosen 
     return f"{succeeded} / ({attempts(window, by, where, chosen)} > 0)"
 
 
+def _both(done: str, failed: str, by: tuple[str, ...]) -> str:
+    """Add what failed to what was done, by a union: where one has no series the other counts."""
+    return total(f'{done} or label_replace({failed}, "failed", "yes", "", "")', by)
+
+
 def _done(window: Window, where: str, by: tuple[str, ...], chosen: Chosen) -> str:
     return each(REQUESTS, window, both(where, NO_TESTS), by, chosen)
 
 
 def _failed(window: Window, where: str, by: tuple[str, ...], chosen: Chosen) -> str:
-    return each(ERRORS, window, both(where, FAILURES), by, chosen)
+    return each(FAILURES, window, both(where, FAILURES.recorded_where), by, chosen)
 
 
 def _constant(metric: str) -> str:

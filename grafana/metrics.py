@@ -18,10 +18,12 @@ class Counter:
     """What its recorded totals leave out, as label matchers."""
     levels: tuple[str, ...] = ()
     """Of LEVELS: those that its totals are recorded by, the one with fewest series first."""
+    recorded_as: str = ""
+    """What its totals are called, where that is not its name."""
 
     def recorded(self, level: str) -> str:
         """Give the name of its recorded totals: prometheus/rules/recorded_totals.yml."""
-        return f"{level}:{self.name.removesuffix('_total')}:total"
+        return f"{level}:{self.recorded_as or self.name.removesuffix('_total')}:total"
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ ERRORS = Counter(
     NO_TESTS,
     (*_RECORDED, "channel_model"),
 )
+FAILURES = Counter(
+    ERRORS.name, ERRORS.labels, (), f'{NO_TESTS}, category!="client"', _RECORDED, "newapi_errors"
+)
+"""Failed attempts that count: what the caller did wrong says nothing about a channel."""
 TOKENS = Counter(
     "newapi_tokens_total", (*_CHANNEL_MODEL, "direction"), ("direction",), levels=_RECORDED
 )

@@ -38,7 +38,7 @@ def _recorded() -> Samples:
             for bound in DURATIONS:
                 bucket = f'{name}_request_duration_seconds_bucket:total{{{label},le="{bound}"}}'
                 yield bucket, "count", LONG
-            for total in ("requests", "request_errors", "tokens", "quota", "quota_refunded"):
+            for total in ("requests", "errors", "tokens", "quota", "quota_refunded"):
                 yield f"{name}_{total}:total{{{label}}}", "count", LONG
             for rate in ("requests:rpm", "errors:epm"):
                 yield f"{name}_{rate}{{{label}}}", "count", LONG

@@ -17,7 +17,7 @@ RULES = Path(__file__).parent.parent / "prometheus" / "rules"
 LIMITS = {
     # Samples that one evaluation may touch, some more than it does.
     "newapi-totals-channel": 75_000,
-    "newapi-totals-model": 75_000,
+    "newapi-totals-model": 80_000,
     "newapi-totals-gateway": 5_000,
     "newapi-cost-rate": 20_000,
     "newapi-percentiles": 15_000,

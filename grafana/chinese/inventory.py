@@ -28,11 +28,13 @@ TEXTS = {
     ),
     (
         "All channels of this period, deleted ones too. Since: when the status was last another, "
-        "within 7 days. Lasts: how long the balance lasts at the pace of this period. Error rate: "
-        "failed attempts among all, without those of category client and without tests. "
-        "Percentiles and means are of completed requests; p95 needs 20 of them."
+        "within 7 days, to ten minutes in the last day and to the hour before. Lasts: how long the "
+        "balance lasts at the pace of this period. Error rate: failed attempts among all, without "
+        "those of category client and without tests. Percentiles and means are of completed "
+        "requests; p95 needs 20 of them."
     ): (
-        "本周期内的全部渠道，包括已删除的。开始于：7 天内状态最后一次变化的时间。"
+        "本周期内的全部渠道，包括已删除的。"
+        "开始于：7 天内状态最后一次变化的时间，一天内精确到十分钟，更早的精确到一小时。"
         "可用时长：按本周期的消耗速度，余额还能用多久。错误率：失败的尝试占全部尝试的比例，"
         "不含客户端类错误和渠道测试。均值与分位数只统计成功请求；少于 20 个请求时不显示 p95。"
     ),
