@@ -4,36 +4,29 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from exporter.position import Gap, time_of
+from exporter.entry import Entry, read_entries, time_of
+from exporter.position import Gap
 from newapi.logs import IDS, PIECE, LogTable
-from newapi.rows import LogRow
 
-PAGE = 20_000
+PAGE = 50_000
 """Rows that are counted and saved together: the more, the less often a sum is written."""
 
-PAGE_BYTES = 8_000_000
-"""Of `other`, beyond which a page ends: the longest by far of what a row holds."""
 
-
-def read_page(
-    connection: Connection, table: LogTable, row_id: int
-) -> tuple[Sequence[LogRow], bool]:
+def read_page(connection: Connection, table: LogTable, row_id: int) -> tuple[Sequence[Entry], bool]:
     """Read rows above an id; tells whether the table ended with them."""
-    rows: list[LogRow] = []
-    size = 0
-    while len(rows) < PAGE and size < PAGE_BYTES:
+    entries: list[Entry] = []
+    while len(entries) < PAGE:
         piece = table.after(connection, row_id, PIECE)
-        rows.extend(piece)
+        entries += read_entries(piece, table.flavour)
         if len(piece) < PIECE:
-            return rows, True
+            return entries, True
         row_id = piece[-1].id
-        size += sum(len(row.other) for row in piece if isinstance(row.other, str | bytes))
-    return rows, False
+    return entries, False
 
 
 def read_missing(
     connection: Connection, table: LogTable, gaps: Sequence[Gap]
-) -> Iterator[list[LogRow]]:
+) -> Iterator[list[Entry]]:
     """Read the rows that are in gaps, in order of id: single ids by list, long gaps by range."""
     ids: list[int] = []
     for gap in gaps:
@@ -42,11 +35,12 @@ def read_missing(
             ids.extend(range(first, gap.last + 1))
             continue
         while rows := table.within(connection, first, gap.last, PIECE):
-            yield rows
+            yield read_entries(rows, table.flavour)
             first = rows[-1].id + 1
     ids.sort()
     for start in range(0, len(ids), PAGE):
-        yield table.among(connection, ids[start : start + PAGE])
+        rows = table.among(connection, ids[start : start + PAGE])
+        yield read_entries(rows, table.flavour)
 
 
 class TableContents:

@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection
 
+from exporter.entry import Entry
 from exporter.fill import Filler
 from exporter.ledger import Ledger
 from exporter.pages import TableContents, read_missing, read_page
-from exporter.position import AHEAD, Position, Step, advance, time_of
+from exporter.position import AHEAD, Position, Step, advance
 from exporter.rewind import resume
 from exporter.settle import Settler
 from exporter.state import StateError
 from exporter.status import OwnFault, Status
 from exporter.windows import Window
 from newapi.database import Database, DatabaseError, Fault
-from newapi.events import Event, read_event
 from newapi.logs import LogTable
-from newapi.rows import LogRow
 from newapi.schema import inspect
 from service.log import OncePerMinute
 
@@ -164,7 +163,7 @@ class Poller:
         if not gaps:
             return
         for rows in read_missing(connection, table, gaps):
-            self._count(rows, table, ledger.gaps.found(ledger.position, rows, now))
+            self._count(rows, ledger.gaps.found(ledger.position, rows, now))
         ledger.count((), ledger.gaps.looked(ledger.position, now))
 
     def _read_pages(self, connection: Connection, table: LogTable) -> bool:
@@ -176,7 +175,7 @@ class Poller:
             rows, ended = found
             if rows:
                 step = advance(self._ledger.position, rows, now, backlog=not ended)
-                self._count(rows, table, step)
+                self._count(rows, step)
             if ended:
                 self._status.lag_rows = 0
                 return True
@@ -185,9 +184,7 @@ class Poller:
             self._reread_gaps(connection, table)  # what a backlog brings would pile up
             self._settle()
 
-    def _next(
-        self, connection: Connection, table: LogTable
-    ) -> tuple[Sequence[LogRow], bool] | None:
+    def _next(self, connection: Connection, table: LogTable) -> tuple[Sequence[Entry], bool] | None:
         """Read the next page, and tell whether the table ends with it.
 
         The last row that was read is read again, to see that it is there. Where it is not, rows
@@ -198,7 +195,7 @@ class Poller:
         anchor = position.anchor
         after = position.last_id - (anchor is not None)
         rows, ended = read_page(connection, table, after)
-        found = anchor is None or bool(rows and (rows[0].id, time_of(rows[0])) == anchor)
+        found = anchor is None or bool(rows and (rows[0].id, rows[0].created_at) == anchor)
         if self._continued and not found:
             # What was deleted while nobody looked may never have been counted, and a state from
             # a backup may know less than was shown before: say that counting begins anew.
@@ -239,13 +236,13 @@ class Poller:
         self._filler.begin_anew()
         return True
 
-    def _count(self, rows: Sequence[LogRow], table: LogTable, step: Step) -> None:
+    def _count(self, rows: Sequence[Entry], step: Step) -> None:
         if not rows:
             return
         first = rows[0].id
         seen = {row_id: time for row_id, time in self._ledger.position.tail if row_id >= first}
-        fresh = [row for row in rows if seen.get(row.id) != time_of(row)] if seen else rows
-        self._ledger.count(_events(fresh, table), step)
+        fresh = [row for row in rows if seen.get(row.id) != row.created_at] if seen else rows
+        self._ledger.count([row.event for row in fresh if row.event is not None], step)
         status = self._status
         status.rows_read += len(fresh)
         status.newest_created_at = max(status.newest_created_at, step.position.last_created_at)
@@ -253,8 +250,3 @@ class Poller:
     def _fail(self, part: str, kind: str, message: str) -> None:
         self._status.failed(part, kind, message)
         self._said.warning(message, self._clock())
-
-
-def _events(rows: Sequence[LogRow], table: LogTable) -> list[Event]:
-    read = (read_event(row, table.flavour) for row in rows)
-    return [event for event in read if event is not None]

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from newapi.rows import LogRow
+from exporter.entry import Entry
 
 LOOKS = (2, 6, 14, 30, 61)
 """Ages of a gap, in seconds, at which it is looked for. A row may stay invisible for 60 seconds
@@ -74,7 +74,7 @@ class Position:
         """The last row that was read; None where there is nothing to hold the table to."""
         return next((pair for pair in reversed(self.tail) if pair[0] == self.last_id), None)
 
-    def past(self, rows: Sequence[LogRow], now: float) -> "Position":
+    def past(self, rows: Sequence[Entry], now: float) -> "Position":
         """Give the position behind rows that were read above last_id, in order of id."""
         if not rows:
             return self
@@ -82,19 +82,19 @@ class Position:
         marks = _marks(self.marks, rows)
         return Position(rows[-1].id, self._newest(rows, now), tail, marks)
 
-    def between(self, rows: Sequence[LogRow], now: float) -> "Position":
+    def between(self, rows: Sequence[Entry], now: float) -> "Position":
         """Give the same position with rows remembered that were read out of gaps."""
         late = [row for row in rows if self.tail and row.id > self.tail[0][0]]
         tail = self._remembered(late)
         return replace(self, last_created_at=self._newest(rows, now), tail=tail)
 
-    def _remembered(self, rows: Sequence[LogRow]) -> _Pairs:
-        pairs = dict(self.tail) | {row.id: time_of(row) for row in rows}
+    def _remembered(self, rows: Sequence[Entry]) -> _Pairs:
+        pairs = dict(self.tail) | {row.id: row.created_at for row in rows}
         return tuple(sorted(pairs.items()))
 
-    def _newest(self, rows: Sequence[LogRow], now: float) -> int:
+    def _newest(self, rows: Sequence[Entry], now: float) -> int:
         """Give the newest time that was read; one far ahead of now is none."""
-        times = (time_of(row) for row in rows)
+        times = (row.created_at for row in rows)
         return max([self.last_created_at, *(time for time in times if time < now + AHEAD)])
 
 
@@ -108,7 +108,7 @@ class Step:
 
 
 def advance(
-    position: Position, rows: Sequence[LogRow], now: float, *, backlog: bool = False
+    position: Position, rows: Sequence[Entry], now: float, *, backlog: bool = False
 ) -> Step:
     """Go on past rows that were read above last_id, in order of id, at unix time `now`.
 
@@ -119,7 +119,7 @@ def advance(
     complete = rows and rows[-1].id - previous == len(rows)
     for row in () if complete else rows:
         if row.id > previous + 1:
-            old = now - time_of(row) > OLD
+            old = now - row.created_at > OLD
             noticed = now - LOOKS[-1] if old and backlog else now
             gaps.append(Gap(previous + 1, row.id - 1, noticed, LOOKS[-2] if old else 0.0))
         previous = row.id
@@ -147,7 +147,7 @@ class Gaps:
         """Give the gaps that it is time to look for."""
         return [gap for gap in self._by_first.values() if gap.due(now)]
 
-    def found(self, position: Position, rows: Sequence[LogRow], now: float) -> Step:
+    def found(self, position: Position, rows: Sequence[Entry], now: float) -> Step:
         """Take ids out of their gaps, since their rows were read at unix time `now`."""
         pieces: dict[Gap, list[Gap]] = {}
         for row in sorted(rows, key=lambda row: row.id):
@@ -193,11 +193,6 @@ class Gaps:
         return gap if row_id <= gap.last else None
 
 
-def time_of(row: LogRow) -> int:
-    """Give a row's created_at, unix seconds; 0 where it holds none."""
-    return row.created_at if isinstance(row.created_at, int) else 0
-
-
 def _without(gap: Gap, row_id: int) -> list[Gap]:
     if not gap.first <= row_id <= gap.last:
         return [gap]
@@ -205,10 +200,11 @@ def _without(gap: Gap, row_id: int) -> list[Gap]:
     return [piece for piece in pieces if piece.first <= piece.last]
 
 
-def _marks(marks: Sequence[tuple[int, int]], rows: Sequence[LogRow]) -> _Pairs:
+def _marks(marks: Sequence[tuple[int, int]], rows: Sequence[Entry]) -> _Pairs:
     """Add marks among rows that were read; keep two for each power of two of the distance."""
     back = [TAIL << power for power in range(len(rows).bit_length()) if TAIL << power < len(rows)]
-    found = [*marks, *((row.id, time_of(row)) for row in (rows[0], *(rows[-n] for n in back)))]
+    some = (rows[0], *(rows[-n] for n in back))
+    found = [*marks, *((row.id, row.created_at) for row in some)]
     groups: dict[int, list[tuple[int, int]]] = {}
     for mark in sorted(found):
         groups.setdefault((max(rows[-1].id - mark[0], 0) // TAIL).bit_length(), []).append(mark)

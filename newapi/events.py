@@ -1,7 +1,8 @@
 """What a log row says, read once and tolerantly: whole numbers, closed label values, no SQL."""
 
 from hashlib import sha256
-from typing import NamedTuple
+
+import msgspec
 
 from newapi.errors import Category, category
 from newapi.rows import (
@@ -34,7 +35,7 @@ _NEW_API, _USER = Flavour.NEW_API, Source.USER
 _MIN, _END = -INT64, INT64
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A request that completed, an attempt that failed or a refund, as the counters take it."""
 
     type: LogType

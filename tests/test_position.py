@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.entry import Entry, read_entries
 from exporter.position import AHEAD, LOOKS, OLD, TAIL, Gap, Gaps, Position, advance
 from newapi.rows import LogRow
+from newapi.schema import Flavour
 from tests.follower import NOON, Follower
 
 NOW = 1_800_000_000
 PATIENCE = LOOKS[-1]
 
 
-def rows(*ids: int, at: object = NOW) -> list[LogRow]:
-    return [LogRow(number, at, *([None] * 13)) for number in ids]
+def rows(*ids: int, at: object = NOW) -> list[Entry]:
+    return read_entries([LogRow(n, at, *([None] * 13)) for n in ids], Flavour.NEW_API)
 
 
 class Reader:

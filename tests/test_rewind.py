@@ -6,9 +6,9 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.entry import Entry
 from exporter.position import TAIL, Position, advance
 from exporter.rewind import resume
-from newapi.rows import LogRow
 
 NOW = 1_800_000_000
 
@@ -62,7 +62,7 @@ class Reader:
             self.position = found.position
         seen = dict(self.position.tail)
         ids = sorted(n for n in self.table.rows if n > self.position.last_id)
-        rows = [LogRow(n, self.table.rows[n][0], *[None] * 13) for n in ids]
+        rows = [Entry(n, self.table.rows[n][0]) for n in ids]
         self.counted += [self.table.rows[n][1] for n in ids if seen.get(n) != self.table.rows[n][0]]
         if rows:
             self.position = advance(self.position, rows, self.table.now).position
@@ -103,7 +103,7 @@ def test_no_row_is_counted_twice_and_none_is_missed(data: st.DataObject) -> None
 def test_marks_reach_back_and_stay_few(steps: list[int]) -> None:
     position, last = Position(), 0
     for step in steps:
-        rows = [LogRow(n, NOW, *[None] * 13) for n in range(last + 1, last + step + 1)]
+        rows = [Entry(n, NOW) for n in range(last + 1, last + step + 1)]
         position, last = advance(position, rows, NOW).position, last + step
     marks = [row_id for row_id, _ in position.marks]
     assert marks == sorted(marks)

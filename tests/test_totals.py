@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from exporter.catalogue import LOG_METRICS, Histogram
 from exporter.totals import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS, Labels, Totals, fold
@@ -17,7 +18,7 @@ CONSUME, ERROR, REFUND = LogType.CONSUME, LogType.ERROR, LogType.REFUND
 
 
 def event(kind: LogType = CONSUME, **values: Any) -> Event:
-    fields: dict[str, Any] = dict.fromkeys(Event._fields, "")
+    fields: dict[str, Any] = dict.fromkeys(Event.__struct_fields__, "")
     fields |= {
         "type": kind, "created_at": 1_800_000_000, "channel_id": 7, "model": "gpt-4o",
         "user_id": 3, "api_key_id": 11, "source": Source.USER, "quota": 1500, "prompt": 100,
@@ -25,7 +26,7 @@ def event(kind: LogType = CONSUME, **values: Any) -> Event:
         "category": Category.UPSTREAM if kind is ERROR else None, "adjusted": (),
     }  # fmt: skip
     plain = Event(**fields)
-    return plain._replace(**values)
+    return replace(plain, **values)
 
 
 def sums(*events: Event) -> dict[str, dict[Labels, int]]:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from exporter.measures import lower_bound, quantile
 from exporter.rules.period import PERIODS
@@ -26,7 +27,7 @@ HOUR = Window("gateway", ("gateway",), Rolling(3600))
 
 def event(at: int, tokens: int = 10, **values: Any) -> Event:
     mine = {"created_at": at, "prompt": tokens, "completion": 0}
-    return plain_event()._replace(**mine | values)
+    return replace(plain_event(), **mine | values)
 
 
 def used(window: Window, events: Sequence[Event], now: float) -> dict[str, int]:

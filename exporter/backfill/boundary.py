@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from exporter.position import AHEAD, OLD, Gap, Gaps, Position, advance, time_of
+from exporter.entry import Entry, time_of
+from exporter.position import AHEAD, OLD, Gap, Gaps, Position, advance
 from newapi.logs import PIECE, LogTable
 
 
@@ -31,7 +32,7 @@ def find(connection: Connection, table: LogTable, clock: Callable[[], float]) ->
     position = Position(_settled(connection, table, clock()))
     gaps = Gaps()
     while rows := table.after(connection, position.last_id, PIECE):
-        step = advance(position, rows, clock())
+        step = advance(position, [Entry(row.id, time_of(row)) for row in rows], clock())
         gaps.apply(step)
         position = step.position
         if len(rows) < PIECE:
