@@ -1,10 +1,13 @@
 """Connections to a gateway's database: gentle, and with errors that can be told apart."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
+import psycopg
+import pymysql
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -12,6 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from newapi.dsn import redacted
 from newapi.engine import reading, writing
+
+DRIVER_ERRORS = (sqlite3.Error, pymysql.Error, psycopg.Error)
 
 
 class Fault(StrEnum):
@@ -116,6 +121,8 @@ class Database:
             raise DatabaseError(
                 _fault(error.orig), f"{self.name}: {_message(error.orig)}"
             ) from None
+        except DRIVER_ERRORS as error:  # of rows that were taken straight from the driver
+            raise DatabaseError(_fault(error), f"{self.name}: {_message(error)}") from None
         except PoolTimeoutError:
             raise DatabaseError(Fault.TIMEOUT, f"{self.name}: both connections are busy") from None
         except SQLAlchemyError as error:

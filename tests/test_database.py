@@ -1,6 +1,7 @@
 """The gateway's database as all parts see it: columns, log rows, grants, limits, faults."""
 
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,6 +175,13 @@ def test_text_that_is_no_utf8_is_read(sqlite_gateway: Database) -> None:
     with sqlite_gateway.connect() as connection:
         (row,) = LogTable(inspect(connection)).after(connection, 0, 5)
     assert row.model_name == "g\N{REPLACEMENT CHARACTER}p"
+
+
+def test_what_a_driver_raises_by_itself_is_told_apart_too(sqlite_gateway: Database) -> None:
+    """Rows are taken straight from it."""
+    with pytest.raises(DatabaseError, match="interrupted") as caught, sqlite_gateway.connect():
+        raise sqlite3.OperationalError("interrupted")
+    assert caught.value.fault is Fault.TIMEOUT
 
 
 def test_a_time_that_is_no_number_is_read(sqlite_gateway: Database) -> None:
