@@ -2,7 +2,7 @@
 
 import math
 
-from benchmarks.panels_history import Grown, Same
+from benchmarks.panels_series import Grown, Same
 from benchmarks.tsdb.blocks import HOUR, Month, Shape, spans
 from benchmarks.tsdb.encoding import START, Tail, crc, crc_state, xor_chunk
 from tests.servers import Prometheus, promtool
