@@ -17,10 +17,9 @@ from benchmarks.gateway_databases import Place
 from benchmarks.gateway_writers import Turn, Writers
 from newapi.database import Database
 from newapi.dsn import parse_dsn
-from tests.oracle import newapi_sums
+from tests.oracle import differences, newapi_sums
 from tests.programs import Exporter
 from tests.servers.process import wait_until
-from tests.test_exporter_exact import differences
 
 WARM_UP = 3.0
 """Seconds before a slice in which everything is at work already: longer than POLL_INTERVAL."""

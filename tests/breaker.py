@@ -13,7 +13,7 @@ from breaker.settings import BreakerSettings
 from newapi.switch import Kind
 from newapi.switch_key import ApiKeySwitch
 from tests.programs import Samples, parse
-from tests.test_breaker_webhook import webhook
+from tests.webhooks import webhook
 
 TOKEN = "only-for-tests-0123456789"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

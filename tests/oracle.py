@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, text
 
 from exporter.totals import DURATION_BOUNDS, FIRST_TOKEN_BOUNDS
@@ -11,6 +12,26 @@ from newapi.database import Database
 from newapi.dsn import parse_dsn
 from newapi.errors import Category, category
 from tests.programs import Samples
+
+COUNTED = (
+    "newapi_requests_total",
+    "newapi_request_errors_total",
+    "newapi_tokens_total",
+    "newapi_cached_tokens_total",
+    "newapi_quota_total",
+    "newapi_quota_refunded_total",
+    "newapi_broken_streams_total",
+    *(
+        f"newapi_{who}_{what}_total"
+        for who in ("api_key", "user")
+        for what in ("requests", "errors", "tokens", "quota")
+    ),
+    *(
+        f"newapi_{what}_seconds_{part}"
+        for what in ("request_duration", "time_to_first_token")
+        for part in ("bucket", "count", "sum")
+    ),
+)
 
 _TEST = "token_id = 0 AND (token_name = '模型测试' OR (type = 5 AND token_name = ''))"
 _SOURCE = (
@@ -90,6 +111,27 @@ def newapi_sums(dsn: str, table: str = "logs") -> Samples:
         table: the log table, or one of the same columns.
     """
     return _ask(dsn, table, _newapi)
+
+
+def differences(found: Samples, expected: Samples) -> list[str]:
+    """Name every series that is not as expected, missing or too many."""
+    return [
+        f"{name}{dict(series)}: {have.get(series)}, not {want.get(series)}"
+        for name in COUNTED
+        for have, want in [(found.get(name, {}), expected.get(name, {}))]
+        for series in have.keys() | want.keys()
+        if have.get(series) != pytest.approx(want.get(series, 0.0), abs=1e-9, rel=1e-12)
+    ]
+
+
+def went_back(before: Samples, after: Samples) -> list[str]:
+    """Name every series that decreased or is gone."""
+    return [
+        f"{name}{dict(series)}"
+        for name in COUNTED
+        for series, value in before.get(name, {}).items()
+        if after.get(name, {}).get(series, -1) < value
+    ]
 
 
 def _ask(dsn: str, table: str, fill: Callable[[_Oracle], None]) -> Samples:

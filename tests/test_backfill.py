@@ -21,12 +21,11 @@ from newapi.dsn import parse_dsn
 from newapi.schema import Flavour
 from service.settings import SettingError
 from service.settings import load as load_settings
-from tests.oracle import newapi_sums
+from tests.oracle import COUNTED, differences, newapi_sums
 from tests.programs import Exporter, Samples
 from tests.servers import Prometheus
 from tests.servers.process import wait_until
 from tests.servers.prometheus import promtool
-from tests.test_exporter_exact import COUNTED, differences
 
 COMMAND = (str(Path(sys.executable).parent / "newapi-exporter"), "backfill")
 DAY, HOUR = 86400, 3600

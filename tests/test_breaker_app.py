@@ -19,9 +19,9 @@ from newapi.schema import Flavour, Schema
 from newapi.switch import Outcome
 from newapi.switch_channel import ChannelSwitch
 from tests.breaker import BEARER, NOW, OFF, ON, SQLITE, TOKEN, Make, benches
+from tests.gateway_channels import add_channel, enable, gateway_with, make_gateway, tables
 from tests.servers import MariaDB, Postgres
-from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, raw_alert, webhook
-from tests.test_switch import add_channel, enable, make_gateway, tables
+from tests.webhooks import TELL_LABELS, TRIP_LABELS, raw_alert, webhook
 
 make = pytest.fixture(benches)
 
@@ -29,11 +29,8 @@ make = pytest.fixture(benches)
 @pytest.fixture
 def gateway(gateway_url: str) -> Iterator[Database]:
     """A gateway with the channels 7 and 8."""
-    database = make_gateway(gateway_url)
-    add_channel(database, 7)
-    add_channel(database, 8)
-    yield database
-    database.close()
+    with gateway_with(gateway_url, channels=(7, 8)) as database:
+        yield database
 
 
 def test_a_firing_trip_alert_disables_the_channel_once(

@@ -23,13 +23,13 @@ from deploy.settings import RenderSettings
 from newapi.schema import Flavour
 from service.settings import load
 from tests.breaker import BEARER, NOW, OFF, TOKEN
+from tests.gateway_channels import add_channel, make_gateway, tables
 from tests.programs import Breaker
 from tests.servers import Alertmanager, MariaDB, wait_until
 from tests.stack import BOT_TOKEN, CHAT_ID, Telegram
 from tests.test_breaker_notice import CONFIG, TRIPPED
 from tests.test_breaker_record import RECORDED
-from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, make_alert, raw_alert, webhook
-from tests.test_switch import add_channel, make_gateway, tables
+from tests.webhooks import TELL_LABELS, TRIP_LABELS, make_alert, raw_alert, webhook
 
 DELIVERING = """
 route:

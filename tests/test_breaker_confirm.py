@@ -16,9 +16,14 @@ from newapi.rows import TEST_NAME
 from newapi.schema import Flavour
 from tests.breaker import NOW, SQLITE, Make, benches
 from tests.gateway import put, run
-from tests.test_breaker_guards import KEY
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
-from tests.test_switch import add_channel, add_key, enable, make_gateway, schema_of
+from tests.gateway_channels import (
+    add_channel,
+    enable,
+    gateway_with,
+    make_gateway,
+    schema_of,
+)
+from tests.webhooks import KEY, TRIP_LABELS, raw_alert
 
 make = pytest.fixture(benches)
 
@@ -31,12 +36,9 @@ def flavour(request: pytest.FixtureRequest) -> Flavour:
 
 @pytest.fixture
 def gateway(gateway_url: str, flavour: Flavour) -> Iterator[Database]:
-    database = make_gateway(gateway_url, flavour)
-    add_channel(database, 7)
-    if flavour is Flavour.NEW_API:
-        add_key(database, 3)
-    yield database
-    database.close()
+    keys = (3,) if flavour is Flavour.NEW_API else ()
+    with gateway_with(gateway_url, (7,), keys, flavour) as database:
+        yield database
 
 
 def requests(database: Database, *ended: int, took: int = 1, **more: Any) -> None:

@@ -14,9 +14,8 @@ from breaker.settings import BreakerSettings
 from newapi.schema import Flavour
 from tests.breaker import BEARER, OFF, ON, SQLITE, TOKEN, Bench, Clock
 from tests.gateway import run
-from tests.test_breaker_guards import KEY
-from tests.test_breaker_webhook import raw_alert, webhook
-from tests.test_switch import add_channel, add_key, enable, key_status, make_gateway, tables
+from tests.gateway_channels import add_channel, add_key, enable, key_status, make_gateway, tables
+from tests.webhooks import KEY, raw_alert, webhook
 
 # Kills itself at one point, given as the name of what is about to be done: look, intent, write,
 # half (between the statements of a transaction), result, record, answer.

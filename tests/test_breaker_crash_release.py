@@ -7,10 +7,9 @@ import pytest
 
 from newapi.schema import Flavour
 from tests.breaker import OFF, ON
+from tests.gateway_channels import add_channel, add_key, key_status, make_gateway, tables
 from tests.test_breaker_crash import kill, restarted
-from tests.test_breaker_guards import KEY
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
-from tests.test_switch import add_channel, add_key, key_status, make_gateway, tables
+from tests.webhooks import KEY, TRIP_LABELS, raw_alert
 
 STEPS = ("intent", "write", "result", "record")
 

@@ -23,7 +23,7 @@ from breaker.decision import (
 )
 from breaker.mode import Mode, ModeSwitch
 from newapi.switch import Kind, State
-from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, make_alert
+from tests.webhooks import TELL_LABELS, TRIP_LABELS, make_alert
 
 NOW = 1_800_000_000
 CHANNEL = Target(Kind.CHANNEL, 7)

@@ -16,10 +16,17 @@ from newapi.switch_channel import ChannelSwitch
 from newapi.switch_key import ApiKeySwitch
 from tests.breaker import NOW, OFF, ON, SQLITE, Bench, Make, benches
 from tests.gateway import run
-from tests.test_breaker_guards import KEY
+from tests.gateway_channels import (
+    add_channel,
+    add_key,
+    enable,
+    gateway_with,
+    key_status,
+    make_gateway,
+    tables,
+)
 from tests.test_breaker_hold import manual, note, old_info
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
-from tests.test_switch import add_channel, add_key, enable, key_status, make_gateway, tables
+from tests.webhooks import KEY, TRIP_LABELS, raw_alert
 
 make = pytest.fixture(benches)
 TIMED = {"release_after": "600"}
@@ -28,21 +35,15 @@ TIMED = {"release_after": "600"}
 @pytest.fixture
 def gateway(gateway_url: str) -> Iterator[Database]:
     """A gateway with the channel 7 and the API key 3."""
-    database = make_gateway(gateway_url)
-    add_channel(database, 7)
-    add_key(database, 3)
-    yield database
-    database.close()
+    with gateway_with(gateway_url, channels=(7,), keys=(3,)) as database:
+        yield database
 
 
 @pytest.fixture
 def one_api(gateway_url: str) -> Iterator[Database]:
     """The same on One API, which keeps no reason."""
-    database = make_gateway(gateway_url, Flavour.ONE_API)
-    add_channel(database, 7)
-    add_key(database, 3)
-    yield database
-    database.close()
+    with gateway_with(gateway_url, (7,), (3,), Flavour.ONE_API) as database:
+        yield database
 
 
 def lose_writes(monkeypatch: pytest.MonkeyPatch) -> None:

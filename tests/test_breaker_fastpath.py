@@ -14,10 +14,9 @@ from newapi.database import Database
 from newapi.schema import Flavour
 from tests.breaker import OFF, ON, SQLITE, Bench, Make, benches
 from tests.breaker_gateway import ADMIN_TOKEN, DONE, NOT_FOUND, REFUSED, GatewayApi, Hanging
+from tests.gateway_channels import add_channel, enable, gateway_with, make_gateway, tables
 from tests.servers import free_port, wait_until
-from tests.test_breaker_guards import KEY
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
-from tests.test_switch import add_channel, add_key, enable, make_gateway, tables
+from tests.webhooks import KEY, TRIP_LABELS, raw_alert
 
 make = pytest.fixture(benches)
 
@@ -27,11 +26,8 @@ PUT = ("PUT", "/api/channel/", {"id": 7, "status": 2})
 
 @pytest.fixture
 def gateway(gateway_url: str) -> Iterator[Database]:
-    database = make_gateway(gateway_url)
-    add_channel(database, 7)
-    add_key(database, 3)
-    yield database
-    database.close()
+    with gateway_with(gateway_url, channels=(7,), keys=(3,)) as database:
+        yield database
 
 
 @SQLITE

@@ -9,29 +9,27 @@ import pytest
 from newapi.database import Database
 from tests.breaker import OFF, ON, SQLITE, Bench, Make, benches
 from tests.gateway import put
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
-from tests.test_switch import MODELS, add_channel, add_key, enable, key_status, make_gateway, tables
+from tests.gateway_channels import (
+    MODELS,
+    add_channel,
+    add_key,
+    enable,
+    gateway_with,
+    key_status,
+    make_gateway,
+    tables,
+)
+from tests.webhooks import HEALTH, KEY, TRIP_LABELS, raw_alert
 
 NOW = 1_800_000_000
-HEALTH = TRIP_LABELS | {"type": "error_rate", "alertname": "NewAPIErrorRateTrip"}
-KEY = TRIP_LABELS | {
-    "action": "disable_api_key", "scope": "api_key", "target": "3", "api_key_id": "3",
-}  # fmt: skip
-del KEY["channel_id"]
-
-
 make = pytest.fixture(benches)
 
 
 @pytest.fixture
 def gateway(gateway_url: str) -> Iterator[Database]:
     """A gateway with the channels 7 and 8, which serve the same, and the API key 3."""
-    database = make_gateway(gateway_url)
-    add_channel(database, 7)
-    add_channel(database, 8)
-    add_key(database, 3)
-    yield database
-    database.close()
+    with gateway_with(gateway_url, channels=(7, 8), keys=(3,)) as database:
+        yield database
 
 
 def refused(bench: Bench, reason: str, detail: str) -> None:

@@ -11,9 +11,14 @@ from newapi.database import Database
 from newapi.schema import Flavour
 from tests.breaker import OFF, ON, SQLITE, Make, benches
 from tests.gateway import run
-from tests.test_breaker_guards import KEY
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
-from tests.test_switch import add_channel, add_key, enable, key_status, make_gateway, tables
+from tests.gateway_channels import (
+    add_channel,
+    enable,
+    gateway_with,
+    key_status,
+    tables,
+)
+from tests.webhooks import KEY, TRIP_LABELS, raw_alert
 
 NOW = 1_800_000_000
 MARK = "newapi-breaker 00000001: "
@@ -25,21 +30,15 @@ make = pytest.fixture(benches)
 @pytest.fixture
 def gateway(gateway_url: str) -> Iterator[Database]:
     """A gateway with the channels 7 and 8, which serve the same, and the API key 3."""
-    database = make_gateway(gateway_url)
-    add_channel(database, 7)
-    add_channel(database, 8)
-    add_key(database, 3)
-    yield database
-    database.close()
+    with gateway_with(gateway_url, channels=(7, 8), keys=(3,)) as database:
+        yield database
 
 
 @pytest.fixture
 def one_api(gateway_url: str) -> Iterator[Database]:
     """The same on One API, which keeps no reason."""
-    database = make_gateway(gateway_url, Flavour.ONE_API)
-    add_channel(database, 7)
-    yield database
-    database.close()
+    with gateway_with(gateway_url, channels=(7,), flavour=Flavour.ONE_API) as database:
+        yield database
 
 
 def note(database: Database, status: int, reason: str, moment: int) -> None:

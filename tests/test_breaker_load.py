@@ -16,9 +16,9 @@ import pytest
 from breaker.store import FILE
 from newapi.database import Database
 from tests.breaker import BEARER, OFF, ON, TOKEN
+from tests.gateway_channels import gateway_with, tables
 from tests.programs import Breaker
-from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, raw_alert, webhook
-from tests.test_switch import add_channel, make_gateway, tables
+from tests.webhooks import TELL_LABELS, TRIP_LABELS, raw_alert, webhook
 
 CHANNELS = range(1, 5)
 TRIPPED = {*CHANNELS, 7}
@@ -31,11 +31,8 @@ PATIENCE = 150
 
 @pytest.fixture
 def gateway(gateway_url: str) -> Iterator[Database]:
-    database = make_gateway(gateway_url)
-    for number in range(1, 10):
-        add_channel(database, number)
-    yield database
-    database.close()
+    with gateway_with(gateway_url, channels=range(1, 10)) as database:
+        yield database
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from newapi.database import Fault
 from newapi.switch import Kind
 from tests.breaker import Clock
 from tests.servers import Alertmanager, free_port
-from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, make_alert
+from tests.webhooks import TELL_LABELS, TRIP_LABELS, make_alert
 
 CONFIG = """
 route: {receiver: nobody}

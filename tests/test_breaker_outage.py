@@ -18,11 +18,11 @@ from newapi.database import Database
 from newapi.dsn import parse_dsn
 from service.settings import load
 from tests.breaker import BEARER, OFF, TOKEN
+from tests.gateway_channels import add_channel, make_gateway, tables
 from tests.programs import Breaker, parse
 from tests.servers import Alertmanager, MariaDB, Postgres, wait_until
 from tests.stack import BOT_TOKEN, CHAT_ID, Telegram
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert, webhook
-from tests.test_switch import add_channel, make_gateway, tables
+from tests.webhooks import TRIP_LABELS, raw_alert, webhook
 
 IN_TIME = 8
 """Seconds; Alertmanager waits for 10, and DESIGN allows 8."""

@@ -18,10 +18,9 @@ from newapi.switch_channel import ChannelSwitch
 from newapi.switch_key import ApiKeySwitch
 from tests.breaker import NOW, OFF, ON, SQLITE, Bench, Make, benches
 from tests.gateway import run
-from tests.test_breaker_guards import HEALTH, KEY
+from tests.gateway_channels import add_channel, add_key, enable, make_gateway, tables
 from tests.test_breaker_hold import note
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
-from tests.test_switch import add_channel, add_key, enable, make_gateway, tables
+from tests.webhooks import HEALTH, KEY, TRIP_LABELS, raw_alert
 
 make = pytest.fixture(benches)
 

@@ -25,8 +25,8 @@ from newapi.schema import Flavour
 from newapi.switch import Kind
 from tests.breaker import TOKEN, Bench, Clock
 from tests.gateway import put
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
-from tests.test_switch import make_gateway
+from tests.gateway_channels import make_gateway
+from tests.webhooks import TRIP_LABELS, raw_alert
 
 NOW = 1_800_000_000
 KEYS = (1, 2)

@@ -12,7 +12,7 @@ from breaker.notice import compose
 from breaker.record import Record
 from breaker.store import _STEPS, FILE, RecordError, Store
 from newapi.switch import Kind
-from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, make_alert
+from tests.webhooks import TELL_LABELS, TRIP_LABELS, make_alert
 
 RECORDED = Decision(Result.RECORDED)
 TRIPPED = Decision(Result.TRIPPED, trip_id="t1")

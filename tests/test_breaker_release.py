@@ -15,9 +15,8 @@ from newapi.schema import Flavour
 from newapi.switch import Kind
 from tests.breaker import OFF, ON, SQLITE, Bench, Make, benches
 from tests.gateway import run
-from tests.test_breaker_guards import KEY
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
-from tests.test_switch import add_channel, add_key, key_status, make_gateway, tables
+from tests.gateway_channels import add_channel, add_key, key_status, make_gateway, tables
+from tests.webhooks import KEY, TRIP_LABELS, raw_alert
 
 TIMED = TRIP_LABELS | {"release_after": "600"}
 

@@ -11,10 +11,9 @@ from newapi.dsn import parse_dsn
 from newapi.schema import Flavour
 from tests.breaker import SQLITE, Bench, Make, benches
 from tests.gateway import run
+from tests.gateway_channels import add_channel, add_key, key_status, make_gateway, tables
 from tests.servers import MariaDB, Postgres
-from tests.test_breaker_guards import KEY
-from tests.test_breaker_webhook import raw_alert
-from tests.test_switch import add_channel, add_key, key_status, make_gateway, tables
+from tests.webhooks import KEY, raw_alert
 
 make = pytest.fixture(benches)
 

@@ -9,9 +9,9 @@ import pytest
 from newapi.database import Database
 from tests.breaker import ON, SQLITE, Bench, Make, benches
 from tests.gateway import put, run
+from tests.gateway_channels import add_channel, enable, make_gateway, tables
 from tests.servers import Alertmanager
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert
-from tests.test_switch import add_channel, enable, make_gateway, tables
+from tests.webhooks import TRIP_LABELS, raw_alert
 
 CONFIG = """
 route: {receiver: nobody}

@@ -1,77 +1,11 @@
-"""Reading Alertmanager's webhook, and the builders of webhooks that other tests use."""
+"""Reading Alertmanager's webhook."""
 
 import json
-from typing import Any
 
 import pytest
 
-from breaker.webhook import Alert, WebhookError, parse
-
-TRIP_LABELS = {
-    "alertname": "NewAPITokenUsageTrip",
-    "rule": "budget",
-    "type": "token_usage",
-    "scope": "channel",
-    "period": "1h",
-    "action": "disable_channel",
-    "severity": "critical",
-    "target": "7",
-    "channel_id": "7",
-    "purpose": "trip",
-}
-TELL_LABELS = {
-    "alertname": "NewAPITokenUsage",
-    "rule": "watch",
-    "type": "token_usage",
-    "scope": "user",
-    "period": "24h",
-    "action": "notify",
-    "severity": "warning",
-    "target": "3",
-    "user_id": "3",
-}
-
-
-def raw_alert(
-    labels: dict[str, str] = TRIP_LABELS, *, status: str = "firing", value: str = "120000"
-) -> dict[str, Any]:
-    """Make one alert of a webhook."""
-    return {
-        "status": status,
-        "labels": labels,
-        "annotations": {
-            "name": "OpenAI main",
-            "summary": "A target used more LLM tokens than its rule allows.",
-            "value": value,
-            "threshold": "100000",
-            "evaluated_at": "1800000000",
-        },
-        "startsAt": "2027-01-15T08:00:00.123456789Z",
-        "endsAt": "0001-01-01T00:00:00Z",
-        "generatorURL": "http://prometheus/graph?g0.expr=x",
-        "fingerprint": f"{hash(frozenset(labels.items())) & (2**64 - 1):016x}",
-    }
-
-
-def webhook(*alerts: dict[str, Any]) -> dict[str, Any]:
-    """Make a webhook as Alertmanager 0.25 and later posts it."""
-    return {
-        "receiver": "breaker",
-        "status": "firing",
-        "alerts": list(alerts),
-        "groupLabels": {},
-        "commonLabels": {},
-        "commonAnnotations": {},
-        "externalURL": "http://alertmanager",
-        "version": "4",
-        "groupKey": '{}/{purpose="trip"}:{}',
-        "truncatedAlerts": 0,
-    }
-
-
-def make_alert(labels: dict[str, str] = TRIP_LABELS, **more: str) -> Alert:
-    """Make an alert as it is read."""
-    return parse(json.dumps(webhook(raw_alert(labels, **more))).encode()).alerts[0]
+from breaker.webhook import WebhookError, parse
+from tests.webhooks import TRIP_LABELS, make_alert, raw_alert, webhook
 
 
 def test_what_rules_say_is_read() -> None:

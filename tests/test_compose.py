@@ -37,8 +37,9 @@ from tests.compose import (
     interpolate,
     names,
 )
+from tests.documents import tables
 from tests.servers.process import wait_until
-from tests.test_docs_configuration import shown, tables
+from tests.test_docs_configuration import shown
 
 READERS: dict[str, type[Settings]] = {
     "exporter": ExporterSettings, "backfill": ExporterSettings, "breaker": BreakerSettings,

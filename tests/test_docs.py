@@ -3,9 +3,7 @@
 import re
 import sqlite3
 from contextlib import closing
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from sqlalchemy import Row, text
@@ -16,43 +14,13 @@ from demo.schema import create
 from demo.world import Sizes
 from newapi.database import Database
 from newapi.dsn import parse_dsn
-from tests.test_docs_metrics import ROOT
-
-ENGLISH = [Path("README.md"), *(p.relative_to(ROOT) for p in sorted(ROOT.glob("docs/*.md")))]
-ENGLISH = [path for path in ENGLISH if ".zh-CN." not in path.name]
-TWINS = [(path, path.with_suffix(".zh-CN.md")) for path in ENGLISH]
-DOCUMENTS = [path for twins in TWINS for path in twins] + [Path("CHANGELOG.md")]
+from tests.documents import DOCUMENTS, ROOT, TWINS, Block, blocks, prose, read
 
 ELSEWHERE = (
     "https://github.com/QuantumNous/new-api", "https://github.com/songquanpeng/one-api",
     "https://github.com/GLH08/token-monitor", "https://prometheus.io/docs/",
 )  # fmt: skip
 """What links may lead to outside: others. This project has no address of its own in them."""
-
-BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-
-
-class Block(NamedTuple):
-    """A block of code."""
-
-    language: str
-    code: str
-
-
-@cache
-def read(path: Path) -> str:
-    return (ROOT / path).read_text(encoding="utf-8")
-
-
-def blocks(path: Path) -> list[Block]:
-    return [
-        Block(language, re.sub(f"^{indent}", "", code, flags=re.MULTILINE))
-        for indent, language, code in BLOCK.findall(read(path))
-    ]
-
-
-def prose(path: Path) -> str:
-    return BLOCK.sub("", read(path))
 
 
 def headings(path: Path) -> list[tuple[int, str]]:

@@ -19,10 +19,10 @@ from demo.schema import create
 from newapi.dsn import parse_dsn
 from service.binaries import find
 from tests.compose import EXAMPLE
+from tests.documents import blocks
 from tests.servers.process import free_port, wait_until
 from tests.stack import BOT_TOKEN, CHAT_ID, Telegram
 from tests.test_compose import make_env, needed_by_make_env
-from tests.test_docs import blocks
 
 SERVERS = {
     "exporter": (9847, "/-/ready"),

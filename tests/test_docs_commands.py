@@ -21,7 +21,7 @@ from exporter.changes import VERSION
 from exporter.state import State
 from newapi.dsn import parse_dsn
 from tests import command_lines
-from tests.test_docs import DOCUMENTS, blocks, prose, read
+from tests.documents import DOCUMENTS, blocks, prose, read
 
 BIN = Path(sys.executable).parent
 ARGS = re.compile(r'^ARGS="(.+)"$', re.MULTILINE)

@@ -18,7 +18,7 @@ from exporter.cli import main as exporter
 from exporter.settings import ExporterSettings
 from service.binaries import _BINARIES
 from service.settings import Settings, variables
-from tests.test_docs_metrics import ROOT, codes, differences
+from tests.documents import ROOT, Rows, codes, differences, tables
 
 DOCUMENTS = ("docs/configuration.md", "docs/configuration.zh-CN.md")
 READERS: dict[str, type[Settings]] = {
@@ -28,16 +28,6 @@ PROGRAMS = {
     "newapi-exporter": exporter, "newapi-breaker": breaker, "newapi-monitor": monitor,
     "newapi-demo": demo,
 }  # fmt: skip
-
-Rows = list[list[str]]
-
-
-def tables(document: str) -> Iterator[Rows]:
-    """Give each table of a document, its header first."""
-    text = (ROOT / document).read_text(encoding="utf-8")
-    for found in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
-        lines = [line for line in found.splitlines() if not line.startswith("| ---")]
-        yield [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def settings_rows(document: str) -> Rows:

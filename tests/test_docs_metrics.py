@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -31,13 +29,13 @@ from newapi.options import SWITCHES
 from newapi.rows import Source
 from newapi.schema import TABLES, Flavour, Schema, inspect
 from newapi.switch import Kind
+from tests.documents import ROOT, Rows, codes, differences, tables
 from tests.follower import REQUEST
 from tests.gateway import gateway_at, put
 from tests.programs import Breaker, Exporter, Program
 from tests.servers.process import free_port, wait_until
-from tests.test_breaker_webhook import TRIP_LABELS, raw_alert, webhook
+from tests.webhooks import TRIP_LABELS, raw_alert, webhook
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("docs/metrics.md", "docs/metrics.zh-CN.md")
 TOKEN = "only-for-tests-0123456789"
 
@@ -51,8 +49,6 @@ IN_ORDER = (
 )  # fmt: skip
 """All tables of a document."""
 
-Rows = list[list[str]]
-
 
 class Metric(NamedTuple):
     """What a metric is, as documented or as exported."""
@@ -61,23 +57,11 @@ class Metric(NamedTuple):
     labels: frozenset[str]
 
 
-@cache
-def tables(document: str) -> dict[str, Rows]:
+def named_tables(document: str) -> dict[str, Rows]:
     """Give the tables of a document by name, each without its header."""
-    found: list[Rows] = []
-    inside = False
-    for line in (ROOT / document).read_text(encoding="utf-8").splitlines():
-        if line.startswith("|"):
-            if not inside:
-                found.append([])
-            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
-        inside = line.startswith("|")
+    found = tables(document)
     assert len(found) == len(IN_ORDER), f"{document} has other tables than {IN_ORDER}"
-    return {name: rows[2:] for name, rows in zip(IN_ORDER, found, strict=True)}
-
-
-def codes(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
+    return {name: rows[1:] for name, rows in zip(IN_ORDER, found, strict=True)}
 
 
 def names(rows: Rows) -> list[str]:
@@ -85,17 +69,8 @@ def names(rows: Rows) -> list[str]:
     return [codes(row[0])[0] for row in rows]
 
 
-def differences(told: Mapping[str, object], there: Mapping[str, object]) -> dict[str, Any]:
-    """Give what is told and what is there, by the names where they differ."""
-    return {
-        name: (told.get(name), there.get(name))
-        for name in sorted(told.keys() | there.keys())
-        if told.get(name) != there.get(name)
-    }
-
-
 def metric_rows(document: str) -> Rows:
-    return [row for name in METRICS for row in tables(document)[name]]
+    return [row for name in METRICS for row in named_tables(document)[name]]
 
 
 def documented(document: str) -> dict[str, Metric]:
@@ -251,7 +226,7 @@ def test_every_metric_is_in_the_document_as_it_is_exported(pages: Pages, documen
 
 
 def test_both_languages_say_the_same() -> None:
-    english, chinese = (tables(document) for document in DOCUMENTS)
+    english, chinese = (named_tables(document) for document in DOCUMENTS)
     for name in IN_ORDER:
         told, twin = (
             [[sorted(codes(cell)) for cell in row] for row in rows]
@@ -344,7 +319,7 @@ def test_the_columns_that_sources_name_are_there(
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_error_categories_are_those_of_the_code(document: str) -> None:
-    rows = {codes(row[0])[0]: row for row in tables(document)["categories"]}
+    rows = {codes(row[0])[0]: row for row in named_tables(document)["categories"]}
     assert rows.keys() == set(Category)
     for column, known in ((2, _inverted(BY_CODE | BY_UPSTREAM_CODE)), (3, _inverted(BY_STATUS))):
         assert (
@@ -363,7 +338,7 @@ def _inverted(by_code: Mapping[Any, Category]) -> dict[str, set[str]]:
 def test_reasons_are_those_of_the_code(
     pages: Pages, schemas: dict[Flavour, Schema], document: str
 ) -> None:
-    found = tables(document)
+    found = named_tables(document)
     assert set(names(found["broken"])) == ABNORMAL_ENDS | {CHUNK_ERROR, "other"}
     assert set(names(found["adjusted"])) == pages.values["newapi_rows_adjusted_total", "reason"]
     needs = {
@@ -397,7 +372,7 @@ def _needed(schema: Schema) -> dict[str, set[str]]:
 def test_buckets_are_those_that_are_exported(pages: Pages, document: str) -> None:
     told = {
         codes(name)[0]: {*map(float, edges.split(", ")), float("inf")}
-        for name, edges in tables(document)["buckets"]
+        for name, edges in named_tables(document)["buckets"]
     }
     there = {
         name: set(map(float, pages.values[name, "le"]))
@@ -421,7 +396,7 @@ def test_label_values_are_those_of_the_code(pages: Pages, document: str) -> None
         set(Mode),
         set(Result),
     ]
-    told = [set(codes(row[1])) for row in tables(document)["values"]]
+    told = [set(codes(row[1])) for row in named_tables(document)["values"]]
     assert told == known
 
 
@@ -437,11 +412,11 @@ def test_recording_rules_are_those_of_prometheus(document: str) -> None:
     levels = ("channel", "model", "gateway")
     recorded = [
         name if of_level else f"{level}:{name}"
-        for name in names(tables(document)["recorded"])
+        for name in names(named_tables(document)["recorded"])
         for of_level in [name.startswith(("channel_model:", *(f"{level}:" for level in levels)))]
         for level in (("",) if of_level else levels)
     ]
-    told = Counter(recorded + names(tables(document)["conditions"]))
+    told = Counter(recorded + names(named_tables(document)["conditions"]))
     assert differences(told, Counter(there)) == {}
 
 

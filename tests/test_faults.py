@@ -14,13 +14,12 @@ from demo.load import load
 from newapi.dsn import parse_dsn
 from tests.follower import NOON, Follower
 from tests.gateway import gateway_at
-from tests.oracle import newapi_sums
+from tests.gateway_channels import add_channel, tables
+from tests.oracle import differences, newapi_sums
 from tests.programs import Breaker, Exporter, Program
 from tests.servers import MariaDB, Postgres
 from tests.servers.process import wait_until
-from tests.test_breaker_webhook import raw_alert, webhook
-from tests.test_exporter_exact import differences
-from tests.test_switch import add_channel, tables
+from tests.webhooks import raw_alert, webhook
 
 TOKEN = "a-token-of-the-tests"
 

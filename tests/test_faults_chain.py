@@ -12,12 +12,11 @@ from sqlalchemy import text
 
 from newapi.database import Database
 from tests.gateway import gateway_at, put
-from tests.oracle import newapi_sums
+from tests.gateway_channels import add_channel, tables
+from tests.oracle import differences, newapi_sums
 from tests.programs import Samples
 from tests.servers.process import Server, wait_until
 from tests.stack import Stack
-from tests.test_exporter_exact import differences
-from tests.test_switch import add_channel, tables
 
 RULES = """
 rules:

@@ -20,8 +20,9 @@ from grafana.chinese import CHINESE
 from grafana.generate import documents, outdated
 from newapi.database import Fault
 from newapi.schema import Schema
+from tests.documents import codes
 from tests.grafana_queries import dashboard, panels, queries, statements
-from tests.test_docs_metrics import codes, tables
+from tests.test_docs_metrics import named_tables
 
 FOLDER = Path(str(files("grafana") / "dashboards"))
 
@@ -289,7 +290,9 @@ def test_words_are_those_of_the_programs() -> None:
     assert set(words.FAILURES) == {*Fault, *OwnFault}
     assert set(words.REASONS) == {reason for _, reason in KNOWN if reason} | set(Reason)
     assert set(alerting.results(str)) == set(Result)
-    adjusted = {name for row in tables("docs/metrics.md")["adjusted"] for name in codes(row[0])}
+    adjusted = {
+        name for row in named_tables("docs/metrics.md")["adjusted"] for name in codes(row[0])
+    }
     assert set(words.ADJUSTED) == adjusted
     for latency in ("use_time", "elapsed_time"):  # New API, One API
         schema = Schema({"logs": frozenset({latency})}, "mysql")

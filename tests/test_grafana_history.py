@@ -24,7 +24,7 @@ from tests.oracle import newapi_sums
 from tests.programs import Breaker, Exporter
 from tests.servers import Prometheus, Sample, free_port, wait_until
 from tests.test_backfill import backfill, scrape_of
-from tests.test_breaker_webhook import TELL_LABELS, TRIP_LABELS, raw_alert, webhook
+from tests.webhooks import TELL_LABELS, TRIP_LABELS, raw_alert, webhook
 
 DAY, HOUR = 86400, 3600
 PAGES = (

@@ -23,13 +23,13 @@ from newapi.options import DEFAULTS
 from newapi.rights import SECRETS
 from newapi.schema import TABLES, Flavour
 from service.binaries import find
+from tests.documents import ROOT
 from tests.gateway import put
 from tests.grafana_queries import dashboard, fill, statements
 from tests.programs import Breaker, Exporter
 from tests.servers import MariaDB, Postgres
 from tests.servers.process import wait_until
 from tests.stack import Stack
-from tests.test_docs_metrics import ROOT
 
 GRANTS = ROOT / "deploy" / "grants"
 ACCOUNTS = ("monitor_reader", "monitor_breaker", "monitor_grafana")

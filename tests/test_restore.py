@@ -8,9 +8,9 @@ from demo.load import load
 from demo.world import Sizes
 from newapi.dsn import parse_dsn
 from tests.gateway import gateway_at
+from tests.oracle import COUNTED
 from tests.programs import Exporter, Samples
 from tests.servers.process import wait_until
-from tests.test_exporter_exact import COUNTED
 
 ROWS = 400
 

@@ -23,11 +23,11 @@ from newapi.dsn import parse_dsn
 from service.binaries import find
 from service.settings import load
 from tests.gateway import gateway_at, put
+from tests.gateway_channels import add_channel
 from tests.programs import Breaker, Exporter, Program
 from tests.servers import MariaDB, Postgres
 from tests.servers.process import free_port, wait_until
-from tests.test_breaker_webhook import raw_alert, webhook
-from tests.test_switch import add_channel
+from tests.webhooks import raw_alert, webhook
 
 PASSWORD = "geheim-of-the-database"
 LOG_PASSWORD = "geheim-of-the-logs"

@@ -15,12 +15,11 @@ import pytest
 
 from demo.schema import create
 from newapi.dsn import parse_dsn
-from tests.oracle import newapi_sums
+from tests.oracle import differences, newapi_sums
 from tests.programs import Program
 from tests.servers import MariaDB
 from tests.servers.process import wait_until
 from tests.stack import Gateway, Stack
-from tests.test_exporter_exact import differences
 
 SECONDS = int(os.environ.get("SOAK_SECONDS", "7200"))
 RATE = 100

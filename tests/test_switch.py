@@ -2,112 +2,21 @@
 
 import json
 import threading
-from typing import NamedTuple
 
 import pytest
-from sqlalchemy import Boolean, column, insert, select, table, text
+from sqlalchemy import column, select, table, text
 
-from demo.schema import create
 from newapi.database import Database, DatabaseError, Fault
 from newapi.dsn import parse_dsn
-from newapi.schema import Flavour, Schema, inspect
+from newapi.schema import Flavour, Schema
 from newapi.switch import NotVerifiedError, Outcome, Result
 from newapi.switch_channel import ChannelSwitch
-from tests.gateway import put
+from tests.gateway_channels import add_channel, make_gateway, schema_of, tables
 from tests.servers import MariaDB, Postgres
 
 NOW = 1_800_000_000
 REASON = "newapi-breaker 0a1b2c3d: rule budget"
-GROUPS = ("default", "vip")
-MODELS = ("gpt-4o", "claude-3")
 CHANNELS = ChannelSwitch()
-
-_CHANNELS = table(
-    "channels", *map(column, ("id", "key", "name", "status", "group", "models", "other_info"))
-)
-_TOKENS = table("tokens", column("id"), column("status"))
-_ABILITIES = table(
-    "abilities", column("group"), column("model"), column("channel_id"), column("enabled", Boolean)
-)
-
-
-class Tables(NamedTuple):
-    """What both tables say of a channel."""
-
-    status: int
-    other_info: str | None
-    enabled: list[bool]
-
-
-def make_gateway(dsn: str, flavour: Flavour = Flavour.NEW_API) -> Database:
-    """Create a gateway's tables."""
-    url = parse_dsn(dsn)
-    create(url, flavour)
-    return Database(url, statement_timeout=5, writable=True)
-
-
-def add_channel(
-    database: Database, number: int, *, status: int = 1, other_info: str | None = None
-) -> None:
-    """Add a channel with an ability for each group and model."""
-    channel = {
-        "id": number, "key": "sk-secret", "name": f"channel-{number}", "status": status,
-        "group": ",".join(GROUPS), "models": ",".join(MODELS),
-    }  # fmt: skip
-    if other_info is not None:
-        channel["other_info"] = other_info
-    with database.begin() as connection:
-        connection.execute(insert(_CHANNELS), [channel])
-        connection.execute(
-            insert(_ABILITIES),
-            [
-                {"group": group, "model": model, "channel_id": number, "enabled": status == 1}
-                for group in GROUPS
-                for model in MODELS
-            ],
-        )
-
-
-def add_key(database: Database, number: int, **more: object) -> None:
-    """Add an API key, of the group vip where keys have one (New API)."""
-    row = {"id": number, "user_id": 1, "key": f"k{number}", "name": f"key-{number}", "status": 1}
-    group = {"group": "vip"} if schema_of(database).has("tokens", "group") else {}
-    put(database, "tokens", row | group | more)
-
-
-def key_status(database: Database, number: int) -> int:
-    """Read the status of an API key."""
-    with database.connect() as connection:
-        found = connection.execute(select(_TOKENS.c.status).where(_TOKENS.c.id == number))
-        return int(found.scalar_one())
-
-
-def enable(database: Database, number: int) -> None:
-    """Enable a channel as a person does in the gateway."""
-    with database.begin() as connection:
-        connection.execute(_CHANNELS.update().where(_CHANNELS.c.id == number).values(status=1))
-        connection.execute(
-            _ABILITIES.update().where(_ABILITIES.c.channel_id == number).values(enabled=True)
-        )
-
-
-def tables(database: Database, number: int) -> Tables:
-    """Read what both tables say of a channel."""
-    with database.connect() as connection:
-        wanted = [_CHANNELS.c.status]
-        if schema_of(database).has("channels", "other_info"):
-            wanted.append(_CHANNELS.c.other_info)
-        row = connection.execute(select(*wanted).where(_CHANNELS.c.id == number)).one()
-        enabled = connection.execute(
-            select(_ABILITIES.c.enabled).where(_ABILITIES.c.channel_id == number)
-        )
-        return Tables(row[0], row[1] if len(row) > 1 else None, list(enabled.scalars()))
-
-
-def schema_of(database: Database) -> Schema:
-    """Inspect a database."""
-    with database.connect() as connection:
-        return inspect(connection)
 
 
 def disable(database: Database, number: int) -> Outcome:
@@ -209,7 +118,7 @@ def test_a_locked_row_is_not_waited_for(gateway_url: str) -> None:
     schema = schema_of(database)
     hasty = Database(parse_dsn(gateway_url), statement_timeout=0.3, writable=True)
     with database.begin() as connection:
-        connection.execute(_CHANNELS.update().where(_CHANNELS.c.id == 7).values(name="edited"))
+        connection.execute(text("UPDATE channels SET name = 'edited' WHERE id = 7"))
         with pytest.raises(DatabaseError) as caught:
             CHANNELS.disable(hasty, schema, 7, REASON, NOW)
     assert caught.value.fault is Fault.TIMEOUT
@@ -266,7 +175,7 @@ def test_the_account_needs_no_more_than_the_columns_it_writes(
     assert disable(own, 7).result is Result.DONE
     assert tables(database, 7)[::2] == (2, [False] * 4)
     with pytest.raises(DatabaseError) as caught, own.connect() as connection:
-        connection.execute(select(_CHANNELS.c.key))
+        connection.execute(select(column("key")).select_from(table("channels")))
     assert caught.value.fault is Fault.MISSING
     own.close()
     server.execute(f"DROP OWNED BY {user}" if kind == "postgres" else "DO 0", database=name)

@@ -18,11 +18,10 @@ from demo.schema import create
 from exporter.position import LOOKS
 from newapi.database import Database, DatabaseError
 from newapi.dsn import parse_dsn
-from tests.oracle import newapi_sums
+from tests.oracle import differences, newapi_sums
 from tests.programs import Exporter
 from tests.servers import MariaDB, Postgres, Server
 from tests.servers.process import wait_until
-from tests.test_exporter_exact import differences
 from tests.torture.scraper import Scraper
 from tests.torture.writers import TRUTH, Crew, delete, prepare
 
