@@ -10,7 +10,7 @@ TEXTS = {
     "Login": "登录",
     "Type": "类型",
     "Part of the model": "模型（部分匹配）",
-    "Part of the key's name": "密钥名称（部分匹配）",
+    "Part of the key's name": "令牌名称（部分匹配）",
     "Row": "日志编号",
     "Page from (unix time, 0 = newest)": "本页起点（Unix 时间，0 为最新）",
     "Log database": "日志数据库",

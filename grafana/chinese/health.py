@@ -68,7 +68,7 @@ TEXTS = {
     "Action": "动作",
     "Notify": "仅通知",
     "Disable channel": "禁用渠道",
-    "Disable API key": "禁用密钥",
+    "Disable API key": "禁用令牌",
     "Reason": "原因",
     "Value": "数值",
     "Threshold": "阈值",
@@ -94,7 +94,7 @@ TEXTS = {
         "are left out. Of rules over all API keys or users, only those above half of it."
     ): (
         "最接近生效规则阈值的 50 个对象：达到 100 % 即触发，额度用完时为 200 %。请求数不足的"
-        "对象不列出。针对全部密钥或全部用户的规则，只列出已超过阈值一半的对象。"
+        "对象不列出。针对全部令牌或全部用户的规则，只列出已超过阈值一半的对象。"
     ),
     "No target has a value yet": "还没有对象产生数值",
     "Of the threshold": "占阈值比例",

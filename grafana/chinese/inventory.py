@@ -48,7 +48,7 @@ TEXTS = {
     ),
     "No channel in use has a balance that the gateway knows": "正在使用的渠道都没有余额数据",
     "Slowest models, p95": "最慢的模型，p95",
-    "API keys that run out first": "最先用完的密钥",
+    "API keys that run out first": "最先用完的令牌",
     "What is slow, what runs out": "哪里慢、什么快用完",
     "Last test": "上次测试",
     "Balance": "余额",
@@ -111,26 +111,26 @@ TEXTS = {
     ),
     "The chosen model": "所选模型",
     # API keys
-    "API keys": "API 密钥",
+    "API keys": "令牌",
     "Who uses most, who will run out first, and which API keys nobody uses.": (
-        "谁用得最多，谁最先用完，哪些密钥没人用。"
+        "谁用得最多，谁最先用完，哪些令牌没人用。"
     ),
-    "API keys by status": "密钥状态分布",
-    "API keys by status.": "各状态的 API 密钥数。",
+    "API keys by status": "令牌状态分布",
+    "API keys by status.": "各状态的令牌数。",
     "Disabled": "已禁用",
     "Expired": "已过期",
     "Exhausted": "已耗尽",
     "The 10 API keys that were charged most in this period; refunds are not taken off.": (
-        "本周期内扣费最多的 10 个 API 密钥；未扣除退款。"
+        "本周期内扣费最多的 10 个令牌；未扣除退款。"
     ),
     "The 10 API keys that used most tokens in this period.": (
-        "本周期内 Token 用量最大的 10 个 API 密钥。"
+        "本周期内 Token 用量最大的 10 个令牌。"
     ),
     (
         "The 100 API keys that were charged most in this period, deleted ones too. An unlimited "
         "key ends with its user's quota. Failed: attempts of every category."
     ): (
-        "本周期内扣费最多的 100 个 API 密钥，包括已删除的。不限额度的密钥只受用户额度约束。"
+        "本周期内扣费最多的 100 个令牌，包括已删除的。不限额度的令牌只受用户额度约束。"
         "失败：包含所有类别的失败尝试。"
     ),
     "Unlimited": "不限",
@@ -138,23 +138,23 @@ TEXTS = {
     "Remaining": "剩余额度",
     "Last use": "最后使用",
     "Charged most": "扣费最多",
-    "No API key with a limit is in use": "没有正在使用的限额密钥",
+    "No API key with a limit is in use": "没有正在使用的限额令牌",
     "Run out first": "最先用完",
     (
         "The 15 enabled API keys with a limit that will be used up first at the pace of this "
         "period."
-    ): "按本周期的消耗速度，最先用完额度的 15 个已启用密钥。",
+    ): "按本周期的消耗速度，最先用完额度的 15 个已启用令牌。",
     "Runs out in": "剩余时间",
-    "Every API key has 20 % or more left": "所有密钥剩余额度都在 20 % 以上",
+    "Every API key has 20 % or more left": "所有令牌剩余额度都在 20 % 以上",
     "Low quota": "额度不足",
     "The 15 enabled API keys that have least of their limit left, below 20 %.": (
-        "剩余额度低于 20 % 且比例最低的 15 个已启用密钥。"
+        "剩余额度低于 20 % 且比例最低的 15 个已启用令牌。"
     ),
     "Part left": "剩余比例",
-    "Every enabled API key was used within 30 days": "所有已启用密钥在 30 天内都用过",
+    "Every enabled API key was used within 30 days": "所有已启用令牌在 30 天内都用过",
     "Unused for long": "长期未使用",
     "The 15 enabled API keys that were not used for longest, from 30 days on.": (
-        "超过 30 天未使用且闲置最久的 15 个已启用密钥。"
+        "超过 30 天未使用且闲置最久的 15 个已启用令牌。"
     ),
     "Not used for": "闲置时长",
     "To look after": "需要留意",
@@ -180,11 +180,11 @@ TEXTS = {
         "API key of the user."
     ): (
         "本周期内扣费最多的 100 个用户，包括已删除的。累计已用：已扣除退款，与网关的统计一致。"
-        "失败：包含所有类别的失败尝试。最后使用：该用户任一密钥的最近一次使用。"
+        "失败：包含所有类别的失败尝试。最后使用：该用户任一令牌的最近一次使用。"
     ),
     (
         "The 15 users with quota left who used none of their API keys for longest, from 30 days on."
-    ): "仍有额度、但超过 30 天没有用过任何密钥且闲置最久的 15 个用户。",
+    ): "仍有额度、但超过 30 天没有用过任何令牌且闲置最久的 15 个用户。",
     "Every user with quota left was active within 30 days": "有剩余额度的用户 30 天内都使用过",
     "No user is charged": "没有用户产生消费",
     "The 15 users whose quota will be used up first at the pace of this period.": (

@@ -146,7 +146,7 @@ TEXTS = {
         "Held: channels and API keys that it keeps disabled."
     ): (
         "执行：真正禁用。演练：只说明将会做什么。关闭：只记录。"
-        "持有：由它保持禁用的渠道和 API 密钥数。"
+        "持有：由它保持禁用的渠道和令牌数。"
     ),
     "Mode": "模式",
     "Off": "关闭",
@@ -155,14 +155,14 @@ TEXTS = {
     "Held": "持有",
     "Held by the breaker": "熔断器持有",
     "Channels and API keys that the breaker keeps disabled until they are released.": (
-        "由熔断器保持禁用、直到被释放的渠道和 API 密钥。"
+        "由熔断器保持禁用、直到被释放的渠道和令牌。"
     ),
     "The breaker holds nothing": "熔断器当前没有持有任何对象",
     "Kind": "类型",
     "Id": "编号",
     "Name": "名称",
     "Channel": "渠道",
-    "API key": "API 密钥",
+    "API key": "令牌",
     "What the breaker did": "熔断器的处理",
     "What came of the alerts of this period that asked the breaker to act.": (
         "本周期内要求熔断器采取行动的告警的处理结果。"
@@ -175,9 +175,9 @@ TEXTS = {
     "Refused": "已拒绝",
     "Released": "已释放",
     # Who spends
-    "Cost by API key": "各 API 密钥费用",
+    "Cost by API key": "各令牌费用",
     "The 10 API keys that cost most in this period; refunds are not taken off.": (
-        "本周期内费用最高的 10 个 API 密钥；未扣除退款。"
+        "本周期内费用最高的 10 个令牌；未扣除退款。"
     ),
     "Cost by user": "各用户费用",
     "The 10 users that cost most in this period; refunds are not taken off.": (
