@@ -39,8 +39,13 @@ def read_missing(
             first = rows[-1].id + 1
     ids.sort()
     for start in range(0, len(ids), PAGE):
-        rows = table.among(connection, ids[start : start + PAGE])
-        yield read_entries(rows, table.flavour)
+        some = ids[start : start + PAGE]
+        pieces = (some[at : at + PIECE] for at in range(0, len(some), PIECE))
+        yield [
+            entry
+            for piece in pieces
+            for entry in read_entries(table.among(connection, piece), table.flavour)
+        ]
 
 
 class TableContents:
