@@ -144,10 +144,7 @@ TEXTS = {
     (
         "Enforce: it disables. Dry run: it only says what it would do. Off: it only records. "
         "Held: channels and API keys that it keeps disabled."
-    ): (
-        "执行：真正禁用。演练：只说明将会做什么。关闭：只记录。"
-        "持有：由它保持禁用的渠道和令牌数。"
-    ),
+    ): ("执行：真正禁用。演练：只说明将会做什么。关闭：只记录。持有：由它保持禁用的渠道和令牌数。"),
     "Mode": "模式",
     "Off": "关闭",
     "Dry run": "演练",
