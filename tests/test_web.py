@@ -237,10 +237,13 @@ def test_an_address_that_cannot_be_listened_on_is_a_wrong_setting() -> None:
 
 
 SERVE = """
+import signal
 import threading
 from flask import Flask
 from service.settings import Address
 from service.web import serve
+# What runs in the background of a shell inherits that it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 app = Flask("slow")
 entered, leave = threading.Event(), threading.Event()
 
