@@ -155,6 +155,18 @@ def test_numbers_are_read_whatever_a_server_keeps_them_as(mariadb: MariaDB, kind
     mariadb.drop_database("kinds")
 
 
+def test_what_is_no_number_to_a_server_either_stops_nothing(mariadb: MariaDB) -> None:
+    with gateway_at(mariadb.create_database("kinds")) as database:
+        run(database, "ALTER TABLE logs MODIFY quota varchar(40)")
+        put(database, "logs", {"created_at": NOW, "type": 2, "quota": "1,000", "user_id": 3})
+        with database.connect() as connection:
+            (row,) = LogTable(inspect(connection)).after(connection, 0, 5)
+    event = read_event(row, Flavour.NEW_API)
+    assert event is not None
+    assert (event.quota, event.user_id, event.adjusted) == (0, 3, ("unreadable",))
+    mariadb.drop_database("kinds")
+
+
 @pytest.mark.parametrize("column", ["quota", "created_at", "channel_id"])
 def test_a_log_table_in_which_nothing_could_be_counted_is_refused(
     sqlite_gateway: Database, column: str
