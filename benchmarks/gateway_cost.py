@@ -2,13 +2,15 @@
 
 Four writers insert log rows as the gateway does, each row in a transaction of its own, into a table
 with all of the gateway's indexes; on SQLite with its rollback journal and its 5 s of patience, and
-at full speed with one writer. Slices in which nobody reads alternate with slices of two readers,
-and each slice of a reader is compared with the mean of the two beside it, so that what else the
+at full speed with one writer. Slices in which nobody reads alternate with slices of three others,
+and each slice of these is compared with the mean of the two beside it, so that what else the
 machine does falls out:
 
 - the monitor: newapi-exporter with the settings, the account and the example rules that ship,
   scraped as often as the Prometheus that ships does it. It starts before each slice and counts
   what was written since, and is stopped again where it is not its turn.
+- a bystander: a process that takes as much of the same processors as the exporter did in its last
+  slice, and never asks the database. What the gateway loses beside it, it loses to the machine.
 - the sums: one GROUP BY over the log table every 15 s, as a query exporter would be given it. It
   shows whether the measurement can tell a cost at all. It grows with the table, which is small.
 
@@ -100,7 +102,8 @@ def main(seconds: float | str = SECONDS, rounds: int | str = ROUNDS, *only: str)
 
     Args:
         seconds: of a slice.
-        rounds: in each, two slices of the monitor, one of the sums and three of nobody.
+        rounds: in each, two slices of the monitor and of the bystander, one of the sums, and five
+            of nobody.
         only: a kind of database, a mode, or both; all without.
     """
     print(f"\nWhat it costs the gateway, slices of {seconds} s:")

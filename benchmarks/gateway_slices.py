@@ -13,6 +13,7 @@ import psutil
 from sqlalchemy import text
 
 from benchmarks.catchup import grouped
+from benchmarks.gateway_bystander import bystander
 from benchmarks.gateway_databases import Place
 from benchmarks.gateway_writers import Turn, Writers
 from newapi.database import Database
@@ -42,11 +43,14 @@ class Reader(StrEnum):
 
     NOBODY = "nobody"
     MONITOR = "the monitor"
+    BYSTANDER = "a bystander"
     SUMS = "the sums"
 
 
 ROUND = (
-    Reader.MONITOR, Reader.NOBODY, Reader.MONITOR, Reader.NOBODY, Reader.SUMS, Reader.NOBODY,
+    Reader.MONITOR, Reader.NOBODY, Reader.BYSTANDER, Reader.NOBODY,
+    Reader.MONITOR, Reader.NOBODY, Reader.BYSTANDER, Reader.NOBODY,
+    Reader.SUMS, Reader.NOBODY,
 )  # fmt: skip
 
 
@@ -94,6 +98,7 @@ class Bench:
         self._writers = writers
         self._rate = rate
         self._seconds = seconds
+        self._took = 0.0
 
     def measure(self, rounds: int) -> list[Slice]:
         """Let them take turns, with nobody at the beginning, at the end and between any two.
@@ -118,6 +123,12 @@ class Bench:
         return slices
 
     def _slice(self, reader: Reader) -> Slice:
+        if reader is Reader.BYSTANDER:  # as much as the exporter took in the last slice of its own
+            with bystander(self._took):
+                return self._measured(reader)
+        return self._measured(reader)
+
+    def _measured(self, reader: Reader) -> Slice:
         # What comes before a slice is the same for all: the exporter counts what was written.
         self._exporter.start()
         if reader is not Reader.MONITOR:
@@ -135,6 +146,8 @@ class Bench:
             failed = sum(done.result() for done in work)
         written = self._writers.finish(turn)
         failed += self._errors()
+        if reader is Reader.MONITOR:
+            self._took = 100 * used / self._seconds
         self._exporter.stop()
         cpu, statements, lock_waits, served = 0.0, 0, 0, 0.0
         if before is not None and after is not None:

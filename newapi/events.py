@@ -58,7 +58,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     category: Category | None
     """Why an attempt failed; None for other types."""
     request_id: str
-    """What a request's failed attempts and its success share; '' where it is not known."""
+    """What all failed attempts of a request share with its success; '' for other types, and where
+    it is not known."""
     adjusted: tuple[str, ...]
     """A reason for each value that could not be counted as it stood."""
 

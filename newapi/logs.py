@@ -1,6 +1,7 @@
 """Reads of the log table, by primary key and in small pieces."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Integer,
     Select,
     bindparam,
+    case,
     column,
     null,
     select,
@@ -19,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy import func as sql
 
 from newapi.packing import pack, unpack
-from newapi.rows import LogRow, LogType
+from newapi.rows import INT64, LogRow, LogType
 from newapi.schema import Flavour, Schema
 
 PIECE = 1000
@@ -133,11 +135,17 @@ class LogTable:
         return None if row_id is None else int(row_id)
 
     def _select(self, schema: Schema) -> Select[Any]:
-        columns: list[ColumnElement[Any]] = []
+        columns: dict[str, ColumnElement[Any]] = {}
         for field, name in zip(LogRow._fields, columns_of(self.flavour), strict=True):
             present = schema.has("logs", name)
-            columns.append(column(name) if present else null().label(field))
-        return select(*(pack(columns) if self._packs else columns)).select_from(table("logs"))
+            columns[field] = column(name) if present else null().label(field)
+        # Texts take long, and of most rows these two say nothing that is counted.
+        has_key = columns["token_id"].between(1, INT64 - 1)
+        failed = columns["type"] == LogType.ERROR.value
+        columns["token_name"] = case((has_key, null()), else_=columns["token_name"])
+        columns["request_id"] = case((failed, columns["request_id"]))
+        chosen = list(columns.values())
+        return select(*(pack(chosen) if self._packs else chosen)).select_from(table("logs"))
 
     def _read(
         self,
@@ -149,8 +157,11 @@ class LogTable:
         # Straight from the driver: its rows are tuples, for which SQLAlchemy's take as long again.
         found = result.cursor.fetchall()
         result.close()
-        return list(map(unpack if self._packs else LogRow._make, found))
+        return list(map(unpack if self._packs else _log_row, found))
 
+
+_log_row: Callable[[Any], LogRow] = partial(tuple.__new__, LogRow)
+"""LogRow._make, in half the time: a driver's row has as many values as it was asked for."""
 
 _Key = TypeVar("_Key", int, str)
 

@@ -50,8 +50,9 @@ class LogRow(NamedTuple):
     is_stream: Any
     model_name: Any
     token_name: Any
+    """None where an API key was used: it is read to tell who asked without one."""
     request_id: Any
-    """The same in all rows of one request, '' or NULL before v0.10.8."""
+    """Of a failed attempt: the same in all rows of its request, '' or NULL before v0.10.8."""
     other: Any
     """A JSON object as text, '' or NULL; a missing column reads as NULL."""
 

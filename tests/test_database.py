@@ -20,7 +20,7 @@ from newapi.events import read_event
 from newapi.inventory import Inventory, read_inventory
 from newapi.logs import LogTable
 from newapi.options import Options, read_options
-from newapi.rows import LogType
+from newapi.rows import TEST_NAME, LogType, Source
 from newapi.schema import Flavour, Schema, inspect
 from tests.gateway import gateway_at, put, run
 from tests.servers import MariaDB, Postgres
@@ -119,6 +119,21 @@ def test_a_request_that_succeeded_after_all_is_known_by_its_id(gateway: Database
     with gateway.connect() as connection:
         table = LogTable(inspect(connection))
         assert table.succeeded(connection, ["a", "b", "nobody"]) == {"a"}
+
+
+def test_texts_are_read_only_of_rows_in_which_they_say_something(gateway: Database) -> None:
+    row = {"created_at": NOW, "token_name": TEST_NAME, "request_id": "a", "user_id": 1}
+    put(
+        gateway,
+        "logs",
+        *({**row, "type": kind, "token_id": key} for kind in (2, 5) for key in (0, 3)),
+    )
+    with gateway.connect() as connection:
+        rows = LogTable(inspect(connection)).after(connection, 0, 5)
+    found = [(row.type, row.token_name, row.request_id) for row in rows]
+    assert found == [(2, TEST_NAME, None), (2, None, None), (5, TEST_NAME, "a"), (5, None, "a")]
+    sources = [event.source for row in rows if (event := read_event(row, Flavour.NEW_API))]
+    assert sources == [Source.TEST, Source.USER, Source.TEST, Source.USER]
 
 
 def test_an_empty_log_table_has_no_newest_row(sqlite_gateway: Database) -> None:
