@@ -1,15 +1,12 @@
 """A log table of a million rows within seconds: the database makes them itself."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import inspect, text
 
-from demo.schema import ddl
 from newapi.database import Database
 from newapi.rows import LogType
-from newapi.schema import Flavour
 
 OTHER = (
     '{"admin_info":{"use_channel":["7"]},"cache_ratio":0.1,"cache_tokens":5,"completion_ratio":4,'
@@ -120,14 +117,19 @@ def drop_unread_indexes(database: Database) -> None:
 
 def drop_indexes(database: Database) -> list[str]:
     """Drop all indexes of the log table; gives the statements that make them again."""
-    _drop_indexes(database)
-    made = ddl(database.dialect, Flavour.NEW_API)
-    return [statement for statement in made if re.match(r"CREATE INDEX \S+ ON .logs.", statement)]
+    dropped = _drop_indexes(database)
+    return [f"CREATE INDEX {name} ON logs ({', '.join(names)})" for name, names in dropped.items()]
 
 
-def _drop_indexes(database: Database, keep: Sequence[list[str]] = ()) -> None:
+def _drop_indexes(database: Database, keep: Sequence[list[str]] = ()) -> dict[str, list[str]]:
+    """Drop indexes; gives their names with those of their columns."""
+    dropped: dict[str, list[str]] = {}
     with database.begin() as connection:
+        quote = connection.dialect.identifier_preparer.quote
         for index in inspect(connection).get_indexes("logs"):
-            if index["column_names"] not in keep:
+            name, names = str(index["name"]), [str(column) for column in index["column_names"]]
+            if names not in keep:
                 where = " ON logs" if database.dialect == "mysql" else ""
-                connection.execute(text(f"DROP INDEX {index['name']}{where}"))
+                connection.execute(text(f"DROP INDEX {name}{where}"))
+                dropped[name] = [quote(column) for column in names]
+    return dropped

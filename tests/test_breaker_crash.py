@@ -1,120 +1,21 @@
 """kill -9 between the steps of a trip, then a restart and Alertmanager's retry: one trip."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from breaker.serve import Breaker
-from breaker.settings import BreakerSettings
 from newapi.schema import Flavour
-from tests.breaker import BEARER, OFF, ON, SQLITE, TOKEN, Bench, Clock
+from tests.breaker import OFF, ON, SQLITE
+from tests.breaker_crash import POINTS, kill, restarted
 from tests.gateway import run
 from tests.gateway_channels import add_channel, add_key, enable, key_status, make_gateway, tables
 from tests.webhooks import KEY, raw_alert, webhook
 
-# Kills itself at one point, given as the name of what is about to be done: look, intent, write,
-# half (between the statements of a transaction), result, record, answer.
-PROGRAM = """
-import json, os, signal, sys, time
-from breaker.cli import main
-from breaker.incidents import Incidents
-from breaker.record import Record
-from breaker.serve import Breaker
-from breaker.settings import BreakerSettings
-from newapi.database import Database
-import newapi.switch_channel
-from newapi.switch_channel import ChannelSwitch
-from newapi.switch_key import ApiKeySwitch
-from service.settings import load
-
-def kill(*args, **more):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def around(write):
-    def killing(*args):
-        if point == "write":
-            kill()
-        if point == "half":
-            newapi.switch_channel._merged = kill
-        outcome = write(*args)
-        if point == "result":
-            kill()
-        return outcome
-    return killing
-
-point, headers, body = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
-if isinstance(body, list):
-    sys.argv = ["newapi-breaker", *body]
-time.time = lambda: float(os.environ["NOW"])
-breaker = Breaker(load(BreakerSettings), clock=time.time)
-for switch in (ChannelSwitch, ApiKeySwitch):
-    for name in ("disable", "set_again", "release"):
-        setattr(switch, name, around(getattr(switch, name)))
-if point == "look":
-    Database.connect = kill
-if point == "intent":
-    Incidents.move = kill
-if point == "record":
-    Record.add = Record.note = kill
-if body is None:
-    breaker.hold()
-    breaker.hold()
-elif isinstance(body, list):
-    main(standalone_mode=False)
-else:
-    breaker.app().test_client().post("/alerts", headers=headers, json=body)
-if point == "answer":
-    kill()
-"""
-
-
-def kill(point: str, dsn: str, folder: Path, body: object, *, later: bool = False) -> None:
-    """Have a breaker kill itself.
-
-    Args:
-        point: before what.
-        dsn: the gateway's database.
-        folder: where its state is.
-        body: the webhook that it delivers to itself, a command line, or None to look at all.
-        later: whether all timers are over.
-    """
-    killed = subprocess.run(
-        [sys.executable, "-c", PROGRAM, point, json.dumps(BEARER), json.dumps(body)],
-        env=os.environ
-        | {
-            "BREAKER_TOKEN": TOKEN,
-            "BREAKER_STATE": str(folder / "state"),
-            "BREAKER_SQL_DSN": dsn,
-            "NOW": "2000000000" if later else "1800000000",
-        },
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-
-
-def restarted(dsn: str, folder: Path) -> Bench:
-    """The breaker after it was killed."""
-    settings = BreakerSettings(
-        breaker_token=TOKEN, breaker_state=folder / "state", breaker_sql_dsn=dsn
-    )
-    clock = Clock(1_800_000_000)
-    return Bench(Breaker(settings, clock=clock, new_id=lambda: "after-it"), clock)
-
 
 @pytest.mark.parametrize(
     ("flavour", "point"),
-    [
-        (Flavour.NEW_API, point)
-        for point in ("look", "intent", "write", "half", "result", "record", "answer")
-    ]
+    [(Flavour.NEW_API, point) for point in POINTS]
     + [(Flavour.ONE_API, point) for point in ("write", "result")],
 )
 def test_a_kill_at_any_step_leaves_one_trip(

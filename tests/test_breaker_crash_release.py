@@ -7,8 +7,8 @@ import pytest
 
 from newapi.schema import Flavour
 from tests.breaker import OFF, ON
+from tests.breaker_crash import kill, restarted
 from tests.gateway_channels import add_channel, add_key, key_status, make_gateway, tables
-from tests.test_breaker_crash import kill, restarted
 from tests.webhooks import KEY, TRIP_LABELS, raw_alert
 
 STEPS = ("intent", "write", "result", "record")
