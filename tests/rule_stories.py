@@ -256,14 +256,17 @@ def _flapping(kind: Kind) -> Story:
 
 
 def _projected(kind: Kind) -> Story:
-    story = Story("a projected rule fires on its course, before it is there", kind)
+    story = Story("a projected rule fires on its course, before and after it is there", kind)
     half = {name: value / 2 for name, value in kind.at.items()}
     story.exporter()
     story.rule(projected="true")
     story.target({**half, "projected": kind.threshold})
     story.target({**half, "projected": kind.threshold - 1}, number="8")
-    story.expect(10, trip=1, tell=1)
-    story.expect(10, trip=1, tell=1, where=', target="7", projected="true"')
+    story.target({**kind.at, "projected": 2 * kind.threshold}, number="9")
+    story.expect(10, trip=2, tell=2)
+    for number in ("7", "9"):  # the last is there already
+        where = f', target="{number}", projected="true"'
+        story.expect(10, trip=1, tell=1, where=where)
     return story
 
 
