@@ -84,7 +84,8 @@ class FastPath:
                 answer = connection.getresponse()
                 content = answer.read(_LIMIT + 1)
         except (OSError, HTTPException, ValueError) as error:  # their texts may hold secrets
-            why = "no answer in time" if ended.is_set() else type(error).__name__
+            late = ended.is_set() or isinstance(error, TimeoutError)
+            why = "no answer in time" if late else type(error).__name__
             raise FastPathError(f"{call}: {why}") from None
         if ended.is_set():  # what came until then looks like an end where no length was given
             raise FastPathError(f"{call}: no answer in time")

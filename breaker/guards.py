@@ -76,8 +76,10 @@ class Guards:
         known = self.protected.by_kind(target.kind)
         if str(target.number) in known or (state.name and state.name in known):
             return variable
+        if not state.named and not all(name.isdigit() for name in known):
+            return f"{variable}, name ?"  # a grant hides the column: it may be one of these
         if self.protected.groups:
-            if state.groups is None:  # a grant hides the column: it may be one of these
+            if state.groups is None:  # the same of these
                 return "BREAKER_PROTECTED_GROUPS, group ?"
             for group in state.groups:
                 if group in self.protected.groups:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from breaker.decision import Release, Target, Trip, TripState
+from breaker.decision import FORGOTTEN, SETTLED, Release, Target, Trip, TripState
 from breaker.store import Store
 from breaker.webhook import Alert
 from newapi.switch import BREAKER_MARK, Kind, State
@@ -185,7 +185,10 @@ def before_columns(state: State) -> dict[str, object]:
 
 
 def apply(connection: sqlite3.Connection, change: Change, now: int) -> None:
-    """Write a step of a trip. What a person enables is enabled for the trips that it covers too."""
+    """Write a step of a trip.
+
+    What a person enables is enabled for the trips that it covers too, whose alerts have not ended.
+    """
     columns = {"state": change.state, "changed_at": now, **change.columns}
     if change.state is TripState.RELEASED:
         columns["released_at"] = now
@@ -199,9 +202,18 @@ def apply(connection: sqlite3.Connection, change: Change, now: int) -> None:
     if by in {Release.PERSON, Release.COMMAND}:
         connection.execute(
             "UPDATE trips SET state = ?, changed_at = ?, released_at = ?, released_by = ?"
-            " WHERE state = ?"
+            " WHERE state = ? AND heard_at > ? AND (ended_at IS NULL OR ended_at > ?)"
             " AND (kind, kind_id) IN (SELECT kind, kind_id FROM trips WHERE id = ?)",
-            (TripState.RELEASED, now, now, by, TripState.COVERED, change.trip_id),
+            (
+                TripState.RELEASED,
+                now,
+                now,
+                by,
+                TripState.COVERED,
+                now - FORGOTTEN,
+                now - SETTLED,
+                change.trip_id,
+            ),
         )
 
 

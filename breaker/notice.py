@@ -52,8 +52,13 @@ class Notice:
 
     @property
     def subject(self) -> str:
-        """The same for every notice of this outcome for this rule and target."""
-        return "\n".join(self.labels.get(name, "") for name in ("alertname", "rule", "target"))
+        """The same for every notice of this outcome for this rule and target.
+
+        After too many trips it is the same for all targets: there may be thousands.
+        """
+        crowd = self.annotations.get("reason") == Reason.TOO_MANY_TRIPS
+        names = ("alertname", "rule") if crowd else ("alertname", "rule", "target")
+        return "\n".join(self.labels.get(name, "") for name in names)
 
     @property
     def hourly(self) -> bool:

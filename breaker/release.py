@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from breaker.decision import Decision, Release, Result, Trip, TripState, released_reason
+from breaker.guards import about_health
 from breaker.holding import Undone, look, row_of
 from breaker.incidents import Change
 from breaker.notice import compose, read_cause
@@ -94,7 +95,7 @@ class Releases:
             RecordError: as release().
         """
         now = int(self._clock())
-        heir = self._incidents.heir(trip, now)
+        heir = self._heir(trip, now)
         if heir is None:
             self.release(trip, Release.TIMER)
             return
@@ -119,6 +120,13 @@ class Releases:
             notice=notice,
         )
         log.warning("%s %d: held by rule %r, trip %s", *trip.target, heir.rule, heir.id)
+
+    def _heir(self, trip: Trip, now: int) -> Trip | None:
+        """Give the trip that takes over; a rule about health leaves the last channel in service."""
+        heir = self._incidents.heir(trip, now)
+        if heir is not None and about_health(read_cause(heir)) and self._board.sole(trip.target):
+            return None
+        return heir
 
     def finish(self, trip: Trip) -> Release:
         """Go on with a release that was begun; as release()."""

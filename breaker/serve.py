@@ -244,6 +244,11 @@ def _protected(settings: BreakerSettings) -> list[str]:
 
 def _needed(settings: BreakerSettings) -> list[tuple[str, str]]:
     """Give the columns without which what is protected could not be told."""
-    names = any(not name.isdigit() for name in settings.breaker_protected_channels)
-    needed = [("channels", "name")] if names else []
+    protected = {
+        ("channels", "name"): settings.breaker_protected_channels,
+        ("tokens", "name"): settings.breaker_protected_api_keys,
+    }
+    needed = [
+        column for column, names in protected.items() if not all(name.isdigit() for name in names)
+    ]
     return [*needed, ("channels", "group")] if settings.breaker_protected_groups else needed

@@ -52,10 +52,13 @@ def requests_of(
     took: ColumnElement[Any] = _LOGS.c.use_time if new_api else _LOGS.c.elapsed_time / 1000
     began = _LOGS.c.created_at - func.coalesce(took, 0)
     types = [LogType.CONSUME, LogType.ERROR] if new_api else [LogType.CONSUME]
+    # Of a sum, since SQLite would walk through all that this channel ever did, and keep the gateway
+    # from writing meanwhile.
+    of: ColumnElement[Any] = _LOGS.c[name] + 0
     statement = select(
         func.max(_LOGS.c.created_at),
         func.sum(case((began > begun_after, 1), else_=0)),
-    ).where(_LOGS.c.created_at >= since, _LOGS.c.type.in_(types), _LOGS.c[name] == number)
+    ).where(_LOGS.c.created_at >= since, _LOGS.c.type.in_(types), of == number)
     if schema.has("logs", "token_name"):
         statement = statement.where(func.coalesce(_LOGS.c.token_name, "") != TEST_NAME)
     with database.connect() as connection:

@@ -51,6 +51,8 @@ class State:
     name: str
     status: int
     """1 enabled, 2 disabled by hand; 0 where the row holds NULL."""
+    named: bool = True
+    """Whether its name can be seen."""
     groups: tuple[str, ...] | None = None
     """The groups that it serves or belongs to; None where they cannot be seen."""
     reason: str | None = None

@@ -256,6 +256,7 @@ def _read(connection: Connection, schema: Schema, number: int) -> State | None:
         reason_time = _time(info.get("status_time"))
     return State(
         name=str(found.get("name") or ""),
+        named="name" in found,
         status=int(found["status"] or 0),
         groups=groups_of(found["group"]) if "group" in found else None,
         reason=reason,

@@ -81,10 +81,12 @@ class ApiKeySwitch:
             if found is None or found.get("deleted_at") is not None:
                 return None
             groups = groups_of(found["group"]) if "group" in found else None
-            if not groups and "user_id" in found:  # a key without a group uses its user's
-                groups = _user_groups(connection, schema, found["user_id"])
+            if not groups:  # a key without a group uses its user's
+                told = "user_id" in found
+                groups = _user_groups(connection, schema, found["user_id"]) if told else None
         return State(
             name=str(found.get("name") or ""),
+            named="name" in found,
             status=int(found["status"] or 0),
             groups=groups,
             edited=fingerprint([found[name] for name in _FORM if name in found]),

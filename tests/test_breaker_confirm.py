@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, event
 
 from breaker.confirm import Confirmation
 from breaker.history import as_text
 from newapi.database import Database, DatabaseError, Fault
 from newapi.dsn import parse_dsn
+from newapi.log_requests import requests_of
 from newapi.rows import TEST_NAME
 from newapi.schema import Flavour
+from newapi.switch import Kind
 from tests.breaker import NOW, SQLITE, Make, benches
 from tests.gateway import put, run
 from tests.gateway_channels import (
@@ -69,6 +71,29 @@ def test_a_quiet_channel_is_confirmed(gateway: Database, gateway_url: str, make:
     found = record.notifications(9)
     events = record.incidents.events(["00000001"])
     assert "  confirmed: last request at 2027-01-15T08:01:20Z" in as_text(found, events)
+
+
+@SQLITE
+def test_only_the_time_that_is_asked_for_is_read(gateway: Database) -> None:
+    """SQLite would go by the channel, however long its history is, and lock the gateway out."""
+    asked: list[tuple[str, Any]] = []
+
+    def hear(_: Connection, _cursor: Any, sql: str, parameters: Any, *_more: Any) -> None:
+        asked.append((sql, parameters))
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    try:
+        schema = schema_of(gateway)
+        for kind in Kind if schema.flavour is Flavour.NEW_API else (Kind.CHANNEL,):
+            requests_of(gateway, schema, kind, 7, since=NOW, begun_after=NOW)
+    finally:
+        event.remove(Engine, "before_cursor_execute", hear)
+    looks = [(sql, parameters) for sql, parameters in asked if "sum(" in sql]
+    assert looks
+    with gateway.connect() as connection:
+        for sql, parameters in looks:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters).all()
+            assert "USING INDEX idx_created_at_type" in str(plan)
 
 
 @pytest.mark.parametrize("flavour", [Flavour.NEW_API], indirect=True)

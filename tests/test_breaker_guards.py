@@ -8,7 +8,7 @@ import pytest
 
 from newapi.database import Database
 from tests.breaker import OFF, ON, SQLITE, Bench, Make, benches
-from tests.gateway import put
+from tests.gateway import put, run
 from tests.gateway_channels import (
     MODELS,
     add_channel,
@@ -110,6 +110,19 @@ def test_no_more_trips_in_an_hour_than_allowed(gateway_url: str, make: Make) -> 
 
 
 @SQLITE
+def test_too_many_trips_of_a_rule_are_told_once_an_hour(gateway_url: str, make: Make) -> None:
+    numbers = range(1, 41)
+    with gateway_with(gateway_url, channels=numbers, keys=()):
+        bench = make(gateway_url, breaker_max_trips_per_hour=2)
+        labels = [TRIP_LABELS | {"channel_id": str(n), "target": str(n)} for n in numbers]
+        for _ in range(2):
+            assert bench.post(*map(raw_alert, labels)).status_code == 200
+        assert bench.notices() == ["Tripped", "Tripped", "Refused"]
+        assert bench.post(raw_alert(labels[5] | {"rule": "other"})).status_code == 200
+        assert bench.notices()[3:] == ["Refused"]
+
+
+@SQLITE
 @pytest.mark.parametrize("kind", ["error_rate", "latency", "request_spike", "channel_down", "new"])
 @pytest.mark.parametrize(
     ("evaluated_at", "detail"),
@@ -203,14 +216,40 @@ def test_the_guards_hold_in_a_dry_run_too(gateway: Database, gateway_url: str, m
 
 
 @SQLITE
-def test_a_group_that_a_grant_hides_is_waited_for(
+@pytest.mark.parametrize(
+    ("column", "labels", "settings", "detail"),
+    [
+        ("channels.group", TRIP_LABELS, {"groups": "vip"}, "BREAKER_PROTECTED_GROUPS, group ?"),
+        ("channels.name", TRIP_LABELS, {"channels": "main"}, "BREAKER_PROTECTED_CHANNELS, name ?"),
+        ("tokens.name", KEY, {"api_keys": "main"}, "BREAKER_PROTECTED_API_KEYS, name ?"),
+    ],
+)
+def test_what_a_grant_hides_is_waited_for(
+    gateway: Database,
+    gateway_url: str,
+    make: Make,
+    column: str,
+    labels: dict[str, str],
+    settings: dict[str, str],
+    detail: str,
+) -> None:
+    table, _, name = column.partition(".")
+    run(gateway, f'ALTER TABLE {table} RENAME COLUMN "{name}" TO hidden')
+    protected = {f"breaker_protected_{kind}": names for kind, names in settings.items()}
+    bench = make(gateway_url, **protected)
+    bench.breaker.health.check()
+    assert f"column {column} is missing or not granted" in bench.client.get("/-/ready").text
+    bench.post(raw_alert(labels))
+    refused(bench, "protected", detail)
+
+
+@SQLITE
+def test_a_key_whose_user_a_grant_hides_may_be_of_any_group(
     gateway: Database, gateway_url: str, make: Make
 ) -> None:
-    with gateway.begin() as connection:
-        connection.exec_driver_sql('ALTER TABLE channels RENAME COLUMN "group" TO hidden')
+    add_key(gateway, 4, group="")
+    run(gateway, "ALTER TABLE tokens RENAME COLUMN user_id TO hidden")
     bench = make(gateway_url, breaker_protected_groups="vip")
-    bench.breaker.health.check()
-    assert "column channels.group is missing or not granted" in bench.client.get("/-/ready").text
-    bench.post(raw_alert())
+    bench.post(raw_alert(KEY | {"target": "4", "api_key_id": "4"}))
     refused(bench, "protected", "BREAKER_PROTECTED_GROUPS, group ?")
     assert json.loads(json.dumps(tables(gateway, 7))) == [1, None, ON]

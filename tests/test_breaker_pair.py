@@ -280,6 +280,45 @@ def test_a_rule_that_fires_only_later_was_not_overruled(
     assert (tables(gateway, 7)[::2], bench.trips()) == ((2, OFF), ["released", "held"])
 
 
+@SQLITE
+def test_a_rule_that_asked_long_ago_was_not_overruled(
+    gateway: Database, gateway_url: str, make: Make
+) -> None:
+    daily = DAILY | {"override_for": "86400"}
+    bench = make(gateway_url)
+    bench.post(raw_alert(TIMED))
+    bench.post(raw_alert(daily))
+    bench.post(raw_alert(daily, status="resolved"))
+    bench.post(raw_alert(TIMED, status="resolved"))
+    bench.clock.now += 600
+    bench.breaker.hold()
+    bench.clock.now += 10 * 86400
+    bench.post(raw_alert(TIMED))
+    enable(gateway, 7)
+    bench.breaker.hold()
+    assert bench.trips() == ["released", "covered", "released"]
+    bench.clock.now += 3600
+    bench.post(raw_alert(daily))
+    assert (tables(gateway, 7)[::2], bench.trips()[3:]) == ((2, OFF), ["held"])
+
+
+@SQLITE
+def test_a_rule_about_health_does_not_take_over_the_last_channel(
+    gateway: Database, gateway_url: str, make: Make
+) -> None:
+    run(gateway, "UPDATE abilities SET enabled = 0 WHERE channel_id = 3")
+    bench = make(gateway_url)
+    bench.post(raw_alert(TIMED))
+    bench.post(raw_alert(HEALTH | {"rule": "errors"}))
+    assert bench.trips() == ["held", "covered"]
+    bench.clock.now += 600
+    bench.breaker.hold()
+    assert tables(gateway, 7)[::2] == (1, ON)
+    assert bench.trips()[0] == "released"
+    bench.post(raw_alert(HEALTH | {"rule": "errors"}))
+    assert tables(gateway, 7)[::2] == (1, ON)
+
+
 @pytest.mark.parametrize("state", ["held", "overridden", "would"])
 def test_a_rule_that_is_edited_to_another_kind_is_another_incident(
     gateway: Database, gateway_url: str, make: Make, state: str
