@@ -90,7 +90,7 @@ class Check:
             table = LogTable(inspect(connection))
             ledger.begin(Position(*table.newest(connection)))
             filler.plan(windows)
-            while filler.busy:
+            while not all(filler.complete(window) for window in windows):
                 filler.work(connection, table, 0)
                 progress(min(filler.filled(window) for window in windows))
 

@@ -1,6 +1,6 @@
 """Channels, API keys and users that were deleted: they are remembered so that tables add up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from newapi.inventory import Inventory
@@ -97,9 +97,9 @@ def compare(
     return changed
 
 
-def concerns(metric: str, labels: tuple[int | str, ...], gone: Iterable[Subject]) -> bool:
-    """Tell whether a series belongs to one of these."""
-    return any(
-        labels and labels[0] == number and metric.startswith(PREFIXES[kind])
-        for kind, number in gone
+def concerns(metric: str, labels: tuple[int | str, ...], gone: Collection[Subject]) -> bool:
+    """Tell whether a series belongs to one of these, of which there may be thousands: a set."""
+    return bool(labels) and any(
+        metric.startswith(prefixes) and (kind, labels[0]) in gone
+        for kind, prefixes in PREFIXES.items()
     )

@@ -26,4 +26,5 @@ def read_entries(rows: Iterable[LogRow], flavour: Flavour) -> list[Entry]:
 
 def time_of(row: LogRow) -> int:
     """Give a row's created_at, unix seconds; 0 where it holds none."""
-    return row.created_at if isinstance(row.created_at, int) else 0
+    created_at = row.created_at
+    return created_at if type(created_at) is int else 0

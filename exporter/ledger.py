@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -228,7 +228,7 @@ class Ledger:
         days, folded_days = self._days.admit(added.days)
         new = self._catalogue.new(delta)
         held = new if self._hold.seconds > 0 else set()
-        gone = [subject for subject, entity in added.entities.items() if entity is None]
+        gone = {subject for subject, entity in added.entities.items() if entity is None}
         dropped = self._of(gone)
         self._state.save(
             Changes(
@@ -268,7 +268,7 @@ class Ledger:
                 self.newcomers += subject not in self.entities
                 self.entities[subject] = entity
 
-    def _of(self, gone: Sequence[Subject]) -> list[Series]:
+    def _of(self, gone: Collection[Subject]) -> list[Series]:
         """Give the sums that belong to what is forgotten."""
         if not gone:
             return []

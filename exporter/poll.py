@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -80,7 +81,8 @@ class Poller:
         try:
             with self._database.connect() as connection:
                 current = self._read(connection, self._inspect(connection, started))
-            self._ledger.release()
+            if self._status.can_tell:  # before, nobody can have seen the 0
+                self._ledger.release()
         except DatabaseError as error:
             if error.fault is Fault.MISSING:
                 self._table = None
@@ -93,15 +95,18 @@ class Poller:
             self._status.caught_up = True
             if current:
                 self._status.counted_until = started
-                self._settle()
+                self._settle(started)
                 if self._filler.busy:
                     self._beside(OwnFault.FILL, "windows of alert rules", self._fill)
         self._status.last_poll = self._clock()
         self._status.poll_seconds = self._status.last_poll - started
 
-    def _settle(self) -> None:
-        if self._settler.busy:
-            self._beside(OwnFault.SETTLE, "failed requests", self._settler.work)
+    def _settle(self, until: float) -> None:
+        """Settle what failed long enough before a moment up to which all is counted."""
+        if failures := self._settler.due(until):
+            self._beside(
+                OwnFault.SETTLE, "failed requests", partial(self._settler.settle, failures)
+            )
 
     def _fill(self, connection: Connection, table: LogTable) -> None:
         self._filler.work(connection, table, self._clock() + FILL_FOR)
@@ -182,7 +187,7 @@ class Poller:
             newest, _ = table.newest(connection)
             self._status.lag_rows = max(newest - self._ledger.position.last_id, 0)
             self._reread_gaps(connection, table)  # what a backlog brings would pile up
-            self._settle()
+            self._settle(self._ledger.position.last_created_at)
 
     def _next(self, connection: Connection, table: LogTable) -> tuple[Sequence[Entry], bool] | None:
         """Read the next page, and tell whether the table ends with it.

@@ -94,8 +94,9 @@ class Position:
 
     def _newest(self, rows: Sequence[Entry], now: float) -> int:
         """Give the newest time that was read; one far ahead of now is none."""
-        times = (row.created_at for row in rows)
-        return max([self.last_created_at, *(time for time in times if time < now + AHEAD)])
+        end = now + AHEAD
+        newest = max((row.created_at for row in rows if row.created_at < end), default=0)
+        return max(self.last_created_at, newest)
 
 
 @dataclass(frozen=True)

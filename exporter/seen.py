@@ -65,13 +65,13 @@ class Seen:
 
 
 def enabled(inventory: Inventory, scope: str) -> list[str]:
-    """Give the targets of a scope that are enabled; a user who is not deleted is."""
+    """Give the targets of a scope that are enabled."""
     if scope == "channel":
         return [str(c.id) for c in inventory.channels if c.status == "enabled"]
     if scope == "api_key":
         return [str(k.id) for k in inventory.api_keys if k.status == "enabled"]
     if scope == "user":
-        return [str(user.id) for user in inventory.users]
+        return [str(user.id) for user in inventory.users if user.status in {"", "enabled"}]
     return sorted({model for (model, _), n in inventory.enabled_channels.items() if n})
 
 

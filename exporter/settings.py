@@ -36,8 +36,9 @@ class ExporterSettings(Settings):
         0, description="whole days of history, 0 to 3650"
     )
     alerts_file: Path = Field(Path("alerts.yml"), description="a file of alert rules")
-    poll_interval: Annotated[int, Field(ge=1, le=300)] = Field(
-        2, description="whole seconds, 1 to 300"
+    # Alerts need numbers that are younger than a minute.
+    poll_interval: Annotated[int, Field(ge=1, le=30)] = Field(
+        2, description="whole seconds, 1 to 30"
     )
     new_series_hold: Annotated[float, Field(ge=0, le=3600)] = Field(
         20, description="seconds, 0 to 3600"

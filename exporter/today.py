@@ -98,11 +98,12 @@ def split(
     tomorrow = today + timedelta(days=1)
     begin, change, end = calendar.start(today), calendar.start(tomorrow), now + AHEAD
     parts: dict[date | None, list[Event]] = {None: [], today: [], tomorrow: []}
+    of_today, change = parts[today].append, min(change, end)
     for event in events:
-        if begin <= event.created_at < end:
-            parts[today if event.created_at < change else tomorrow].append(event)
+        if begin <= event.created_at < change:
+            of_today(event)
         else:
-            parts[None].append(event)
+            parts[tomorrow if change <= event.created_at < end else None].append(event)
     return {day: part for day, part in parts.items() if part}
 
 

@@ -144,9 +144,9 @@ def _mysql_query(query: Mapping[str, str]) -> dict[str, str]:
     tls = query.get("tls", "").lower() or query.get("ssl", "").lower()
     if tls in {"true", "1", "verify"}:
         return {"ssl": "verify"}
-    if tls in {"skip-verify", "preferred", "any"}:
+    if tls in {"skip-verify", "any"}:
         return {"ssl": "any"}
-    return {}
+    return {}  # PyMySQL encrypts where the server can, as the Go driver's "preferred"
 
 
 def _without_query(path: str) -> str:

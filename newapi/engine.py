@@ -97,7 +97,8 @@ def _postgresql(url: URL, statement_timeout: float, common: dict[str, Any]) -> E
         # statistics of the table (after pg_upgrade) would rather walk through all of it. What has
         # to walk all the same then looks too dear to it, and worth compiling.
         connection.execute("SET enable_seqscan = off")
-        connection.execute("SET jit = off")
+        if connection.info.server_version >= 110_000:  # the first that compiles
+            connection.execute("SET jit = off")
         if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
             # Such a database holds whatever bytes the gateway gave it: they come as they are.
             connection.execute("SET client_encoding = SQL_ASCII")
@@ -155,7 +156,7 @@ def _sqlite(url: URL, statement_timeout: float, writable: bool, common: dict[str
     @event.listens_for(engine, "connect")
     def tolerate(connection: Any, _: Any) -> None:
         # SQLite keeps whatever bytes the gateway gave it as text.
-        connection.text_factory = lambda text: text.decode(errors="replace")
+        connection.text_factory = lambda text: text.decode("utf-8", "replace")
         connection.execute("PRAGMA temp_store = MEMORY")
 
     @event.listens_for(engine, "before_cursor_execute", retval=True)

@@ -8,6 +8,7 @@ from newapi.errors import Category, category
 from newapi.rows import (
     INT64,
     NO_DETAILS,
+    STRICT_ERRORS,
     Details,
     LogRow,
     LogType,
@@ -16,6 +17,7 @@ from newapi.rows import (
     details,
     integer,
     source,
+    strict_details,
 )
 from newapi.schema import Flavour
 
@@ -148,6 +150,10 @@ def _whole(value: object, adjusted: list[str]) -> int:
 
 
 def _details(other: object, adjusted: list[str]) -> Details:
+    try:
+        return strict_details(other)
+    except STRICT_ERRORS:
+        pass
     try:
         return details(other)
     except UnreadableError:

@@ -1,6 +1,7 @@
 """A row of the log table, and what its lenient parts mean. No SQL here."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
@@ -91,7 +92,12 @@ class Details(msgspec.Struct):
 
 
 NO_DETAILS = Details()
-_decode = msgspec.json.Decoder(Details).decode
+
+strict_details: Callable[[Any], Details] = msgspec.json.Decoder(Details).decode
+"""Reads what is JSON to the letter, as nearly all is, in a tenth of the time of details()."""
+
+STRICT_ERRORS = (msgspec.MsgspecError, TypeError, ValueError, RecursionError)
+"""What it raises for what is not, and for what is no text."""
 
 
 def details(other: object) -> Details:
@@ -102,11 +108,6 @@ def details(other: object) -> Details:
     """
     if not other:
         return NO_DETAILS
-    try:
-        # Reads in a tenth of the time what is JSON to the letter.
-        return _decode(other)  # type: ignore[arg-type]  # of any type: TypeError
-    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
-        pass
     try:
         parsed = json.loads(other) if isinstance(other, str | bytes) else other
     except (ValueError, RecursionError) as error:

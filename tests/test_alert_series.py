@@ -322,6 +322,17 @@ def test_of_many_api_keys_those_near_the_threshold_are_shown(make: Make) -> None
     assert alerts.values("rule_requests_before", "rule", "target") == {("r4", "8"): 4}
 
 
+def test_of_many_users_those_that_are_enabled_are_shown(make: Make) -> None:
+    alerts = make("type: quota_low; user: '*'; threshold: 1")
+    user = {"password": "x", "quota": 5, "group": "default"}
+    rows = (
+        {**user, "id": status, "username": f"u{status}", "status": status} for status in (1, 2, 3)
+    )
+    put(alerts.database, "users", *rows)
+    alerts.settle()
+    assert alerts.values("rule_remaining", "rule", "target") == {("r1", "1"): 5}
+
+
 def test_a_pace_tells_what_will_have_been_used(make: Make) -> None:
     alerts = make(
         "type: token_usage; threshold: 100; period: today; projected: true",

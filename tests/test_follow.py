@@ -372,6 +372,22 @@ def test_a_request_fails_when_none_of_its_attempts_succeeded(make: Make) -> None
     assert follower.ledger.pending() == []
 
 
+def test_a_request_that_fails_on_two_pages_of_a_backlog_failed_once(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.pages.PAGE", 4)
+    monkeypatch.setattr("exporter.pages.PIECE", 4)
+    follower = make()
+    follower.poll()
+    began = int(follower.now)
+    error = {"type": 5, "request_id": "lost", "other": "{}"}
+    for seconds, row in ((0, error), (20, {}), (40, {}), (60, {}), (80, error), (3000, {})):
+        follower.write({"created_at": began + seconds, **row})
+    follower.poll(3600)
+    assert follower.sum() == 4
+    assert follower.sum("newapi_failed_requests_total") == 1
+
+
 def test_a_new_series_shows_0_first_and_no_restart_brings_it_back(make: Make) -> None:
     follower = make(hold=20)
     follower.poll()
@@ -379,7 +395,7 @@ def test_a_new_series_shows_0_first_and_no_restart_brings_it_back(make: Make) ->
     follower.poll(2)
     assert follower.values("newapi_requests_total") == {(7, "gpt-4o", "user"): 0}
     follower.restart()
-    follower.poll(15)  # nobody may have seen the 0 yet
+    follower.poll(25)  # nobody can have seen the 0 yet
     assert follower.sum() == 0
     follower.stock.read()  # from now on there are pages
     follower.poll(15)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,6 +17,7 @@ from exporter.cli import main
 from exporter.rules.edit import switch
 from exporter.rules.file import RulesError, load_rules, read_rules
 from newapi.database import Database
+from newapi.logs import LogTable
 from tests.gateway import gateway_at, put
 
 EXAMPLE = Path(__file__).parent.parent / "alerts.yml"
@@ -243,6 +245,25 @@ def test_check_tells_how_near_each_rule_is(
         down: channel_down of channel 9: warning, notify
             100 %  channel 9 (c9): disabled by the gateway
         """)
+
+
+def test_check_reads_no_more_than_the_rules_look_at(
+    gateway: Database, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_800_014_400
+    monkeypatch.setattr("time.time", lambda: now)
+    read, since = list[int](), LogTable.since
+
+    def overheard(table: LogTable, connection: Any, start: int, *more: Any) -> Any:
+        read.append(start)
+        return since(table, connection, start, *more)
+
+    monkeypatch.setattr(LogTable, "since", overheard)
+    put(gateway, "logs", {"created_at": now - 60, "type": 2, "channel_id": 7})
+    file.write_text("rules: [{name: a, type: cost, channel: 7, period: 5m, threshold: 9}]")
+    result = command("check", "--alerts-file", file, SQL_DSN=f"sqlite:///{tmp_path}/one-api.db")
+    assert result.exit_code == 0, result.output
+    assert now - 600 <= min(read)
 
 
 def test_check_says_which_database_cannot_be_read(gateway: Database, file: Path) -> None:

@@ -194,9 +194,11 @@ class Writer:
         self._totals.merge(delta)
         for failure, _ in settled:
             del self._pending[failure.request_id]
-        self._pending |= interval.failures
         used = self._progress.used
         now = int(self._progress.grid.moment)
+        for failure in interval.failures.values():  # what claims to be of later is settled, too
+            at = min(failure.created_at, now)
+            self._pending[failure.request_id] = replace(failure, created_at=at)
         for subject, moment in interval.used.items():
             used[subject] = max(used.get(subject, 0), min(moment, now))
         self._progress = replace(self._progress, rows=self._progress.rows + interval.rows)

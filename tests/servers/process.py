@@ -57,6 +57,12 @@ def wait_until(condition: Callable[[], T], timeout: float = 10, what: str = "") 
     return answer
 
 
+def _stands(process: psutil.Process) -> bool:
+    """Tell whether all threads of a process are stopped."""
+    states = Path(f"/proc/{process.pid}/task").glob("*/stat")
+    return all(state.read_text().rpartition(")")[2].split()[0] == "T" for state in states)
+
+
 class Server(ABC):
     """One server with a folder and a port of its own.
 
@@ -152,6 +158,8 @@ class Server(ABC):
         for process in processes:
             process.suspend()
         try:
+            for process in processes:  # each thread stops by itself, soon after
+                wait_until(lambda process=process: _stands(process), what="a stop")  # type: ignore[misc]
             yield
         finally:
             for process in processes:
