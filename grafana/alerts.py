@@ -62,7 +62,7 @@ def _timeline(say: Say) -> statushistory.Panel:
     about = "When each alert was firing."
     card = Card(say("Alerts over time"), say(about), width=24, height=10, unit="none",
                 nothing=say("No alert was firing"))  # fmt: skip
-    fired = measures.firing(("alertname", "rule", "target"))
+    fired = measures.fired(("alertname", "rule", "target"))
     panel = strips(card, over_time(fired, "{{alertname}} {{rule}} {{target}}"))
     texts = {"1": (say("Firing"), BAD)}
     return panel.mappings([style.words(texts)]).thresholds(style.thresholds(PLAIN, (1, BAD)))
@@ -123,8 +123,10 @@ def _rules(say: Say) -> table.Panel:
                 nothing=nothing)  # fmt: skip
     told = 'newapi_notification_info{alertname!~".+Trip"}'
     when = f"({_RECENT}) and on (instance, id) {told}"
-    by_rule = f"({when}) * on (instance, id) group_left (rule) {told}"
-    active = "max by (rule) (newapi_alert_rule_active)"
+    # Of a rule that was removed, something is shown or told for a while.
+    in_force = "on (rule) max by (rule) (newapi_alert_rule)"
+    by_rule = f"(({when}) * on (instance, id) group_left (rule) {told} and {in_force})"
+    active = f"max by (rule) (newapi_alert_rule_active and {in_force})"
     yes = {"0": (say("No"), style.IDLE), "1": (say("Yes"), GOOD)}
     keys = [Column(say("Rule"), "rule")]
     values = [

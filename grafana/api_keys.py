@@ -136,7 +136,7 @@ def run_out(say: Say, title: str = "Run out first", height: int = 11) -> table.P
 
 def _low(say: Say) -> table.Panel:
     about = "The 15 enabled API keys that have least of their limit left, below 20 %."
-    nothing = say("Every API key has 20 % or more left")
+    nothing = say("Every enabled API key has 20 % or more left")
     card = Card(say("Low quota"), say(about), width=8, height=11, unit="percentunit",
                 nothing=nothing)  # fmt: skip
     left = measures.limited_keys()

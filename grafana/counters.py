@@ -55,6 +55,12 @@ def earlier(expr: str) -> str:
     return f"last_over_time(({then})[1s:1s] offset $__range)"
 
 
+def recorded(window: Window) -> str:
+    """Tell of totals that they reach back; where they fell, state was lost or channels left."""
+    now = REQUESTS.recorded("gateway")
+    return f"({now} >= {window.start_of(now)})"
+
+
 def growth(counter: Counter, window: Window, by: tuple[str, ...] = (), where: str = "",
            chosen: Chosen = ()) -> str:  # fmt: skip
     """Give by how much a counter grew, summed by labels; the rest as each()."""

@@ -118,14 +118,14 @@ def _categories(say: Say) -> bargauge.Panel:
 
 def _codes(say: Say) -> table.Panel:
     about = (
-        "Failed attempts by the HTTP status that the upstream gave, tests included; at most the "
+        "Failed attempts by the HTTP status that the gateway noted, tests included; at most the "
         "last 7 days of the range."
     )
     card = Card(say("By status code"), say(about), width=6, height=5, unit="none",
                 nothing=say("No failure"))  # fmt: skip
     where = "\n  AND ".join((sql.IN_RANGE, *_FAILED))
     statement = (
-        f"SELECT {_CODE} AS code, COUNT(*) AS found\nFROM logs l\nWHERE {where}\n"
+        f"{sql.SELECT} {_CODE} AS code, COUNT(*) AS found\nFROM logs l\nWHERE {where}\n"
         f"GROUP BY {_CODE} ORDER BY found DESC LIMIT 20"
     )
     columns = [Column(say("Code"), "code"), Column(say("Failed"), "found", "none")]

@@ -102,7 +102,7 @@ def whole_row(say: Say) -> table.Panel:
     card = Card(say("The whole row"), say(about), width=24, height=8, unit="string",
                 nothing=nothing)  # fmt: skip
     statement = (
-        f"SELECT p.id, p.content, {sql.optional('other', 'p')} AS noted,"  # noqa: S608
+        f"{sql.SELECT} p.id, p.content, {sql.optional('other', 'p')} AS noted,"  # noqa: S608
         f" {sql.optional('request_id', 'p')} AS request\n"
         f"FROM (SELECT l.id, l.content FROM logs l WHERE l.id = {sql.value('row')}) p"
         f" CROSS JOIN {sql.MISSING}"

@@ -69,7 +69,7 @@ def _totals(say: Say) -> stat.Panel:
     quota = "SUM(CASE l.type WHEN 2 THEN l.quota WHEN 6 THEN -l.quota ELSE 0 END)"
     where = "\n  AND ".join((sql.IN_RANGE, *_CONDITIONS))
     statement = (
-        "SELECT COUNT(*) AS found, SUM(l.prompt_tokens) AS prompt,"
+        f"{sql.SELECT} COUNT(*) AS found, SUM(l.prompt_tokens) AS prompt,"
         f" SUM(l.completion_tokens) AS completion, {sql.money(quota)} AS cost\n"
         f"FROM logs l CROSS JOIN {sql.MISSING}\nWHERE {where}"
     )

@@ -3,7 +3,7 @@
 Measures of a window are for instant queries; those that end in _steps draw graphs.
 """
 
-from grafana.counters import Chosen, chosen_steps, each, growth, steps
+from grafana.counters import Chosen, chosen_steps, each, growth, recorded, steps
 from grafana.metrics import (
     COUNTING_SINCE,
     ERRORS,
@@ -160,10 +160,12 @@ def api_keys_with(status: str) -> str:
 def lasts(remaining: str, used: str) -> str:
     """How many seconds what is left lasts at the pace of the range; nothing where none is used.
 
-    At the pace of what was counted of the range, where counting began within it.
+    At the pace of what was counted of the range, where counting began within it; of all of it where
+    the totals are older and never fell, even if rows may have been missed meanwhile.
     """
     counted = f"clamp_max(time() - min({COUNTING_SINCE}), $__range_s)"
-    return f"{remaining} / ({used} > 0) * on () group_left () {counted}"
+    seconds = f"(max({recorded(RANGE)}) * 0 + $__range_s or on () {counted})"
+    return f"{remaining} / ({used} > 0) * on () group_left () {seconds}"
 
 
 def limited_keys(where: str = "") -> str:
@@ -176,6 +178,12 @@ def limited_keys(where: str = "") -> str:
 def firing(by: tuple[str, ...]) -> str:
     """The alerts that are firing."""
     return f'max by ({", ".join(by)}) (ALERTS{{alertstate="firing", {FIRING}}})'
+
+
+def fired(by: tuple[str, ...]) -> str:
+    """The alerts that were firing, if only for a while, in each step of a graph."""
+    at_all = f'max_over_time(ALERTS{{alertstate="firing", {FIRING}}}[$__interval])'
+    return f"max by ({', '.join(by)}) ({at_all})"
 
 
 def firing_since(by: tuple[str, ...]) -> str:

@@ -68,7 +68,10 @@ def _rules(say: Say) -> stat.Panel:
 
 
 def _since(say: Say) -> stat.Panel:
-    about = "When counting began: it changes only where the exporter's state was lost."
+    about = (
+        "When counting began, for certain without a gap: it changes where the exporter's state was "
+        "lost, and where rows were deleted before they could be counted."
+    )
     card = Card(say("Counting since"), say(about), width=3, height=4, unit="dateTimeFromNow")
     return numbers(card, now(f"max({COUNTING_SINCE}) * 1000", say("Counting since")))
 
@@ -81,19 +84,24 @@ def _version(say: Say) -> stat.Panel:
 
 
 def _targets(say: Say) -> table.Panel:
-    about = "The programs that Prometheus reads, and what the gateway is set to."
+    about = (
+        "The programs that Prometheus reads, and what the gateway is set to. ERROR_LOG_ENABLED is "
+        "in no table: it is on where a failure was seen."
+    )
     card = Card(say("Programs and options"), say(about), width=12, height=8, unit="none")
     states = {
         "0": (say("Off"), IDLE),
         "1": (say("On"), GOOD),
         "2": (say("Down"), BAD),
         "3": (say("Up"), GOOD),
+        "4": (say("Not seen"), IDLE),
+        "5": (say("On"), GOOD),
     }
     up = 'label_replace(max by (job, instance) (up{job=~"newapi.*"}), "name", "$1", "job", "(.+)")'
     option = 'label_replace(newapi_option_enabled{job="newapi"}, "name", "$1", "option", "(.+)")'
     seen = 'label_replace(max(newapi_error_log_seen), "name", "ERROR_LOG_ENABLED", "", "")'
     keys = [Column(say("Name"), "name"), Column(say("Address"), "instance")]
-    shown = f"max by (name, instance) ({up} + 2 or max by (name) ({option}) or {seen})"
+    shown = f"max by (name, instance) ({up} + 2 or max by (name) ({option}) or {seen} + 4)"
     return comparison(card, keys, [Column(say("State"), shown, "none", style.as_word(states, 100))])
 
 

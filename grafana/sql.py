@@ -8,6 +8,10 @@ was encoded is decoded in SQL, inside the literal's value, where it is compared 
 
 from grafana.variables import ALL
 
+SELECT = "SELECT /*+ MAX_EXECUTION_TIME(10000) */"
+"""How a statement begins: MySQL ends it after 10 s. It has no limit for an account, as MariaDB and
+PostgreSQL have, where deploy/grants sets it; to these it is a comment."""
+
 PAGE = 50
 """Rows of a page."""
 
@@ -104,7 +108,7 @@ def page(columns: tuple[str, ...], conditions: tuple[str, ...], order: str = "")
     outer = "seconds DESC" if order else newest.format("p")
     limit = 20 if order else PAGE
     return (
-        f"SELECT {', '.join(columns)}\n"  # noqa: S608  (values are encoded)
+        f"{SELECT} {', '.join(columns)}\n"  # noqa: S608  (values are encoded)
         f"FROM (\n  SELECT {base}, {numbers}\n  FROM logs l CROSS JOIN {MISSING}\n"
         f"  WHERE {where}\n  ORDER BY {inner} LIMIT {limit}\n) p CROSS JOIN {MISSING}\n"
         f"ORDER BY {outer}"

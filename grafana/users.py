@@ -91,9 +91,9 @@ def _table(language: Language) -> table.Panel:
 
 def _run_out(say: Say) -> table.Panel:
     about = "The 15 users whose quota will be used up first at the pace of this period."
-    nothing = say("No user is charged")
+    nothing = say("No user with quota left is charged")
     card = Card(say("Run out first"), say(about), width=8, height=11, unit="s", nothing=nothing)
-    first = f"bottomk(15, {measures.lasts(_left(), growth(USER_QUOTA, RANGE, _BY))})"
+    first = f"bottomk(15, {measures.lasts(f'({_left()} > 0)', growth(USER_QUOTA, RANGE, _BY))})"
     values = [
         Column(say("Runs out in"), named(f"({first})", USER), "s",
                [*style.cell(BAD, (86400, WARNING), (7 * 86400, PLAIN)),
@@ -119,7 +119,7 @@ def _unused(say: Say) -> table.Panel:
     about = (
         "The 15 users with quota left who used none of their API keys for longest, from 30 days on."
     )
-    nothing = say("Every user with quota left was active within 30 days")
+    nothing = say("No user with quota left and an API key was idle for 30 days")
     card = Card(say("Unused for long"), say(about), width=8, height=11, unit="s", nothing=nothing)
     unused = f"(time() - {_last_use()}) > 30 * 86400 and {_left()} > 0"
     longest = named(promql.largest(15, unused), USER)

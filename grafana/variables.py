@@ -15,9 +15,9 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from grafana.counters import GONE, PAST, earlier
+from grafana.counters import GONE, PAST, earlier, recorded
 from grafana.language import Say
-from grafana.metrics import CHANNEL, COUNTED_CHANNELS, REQUESTS, Thing
+from grafana.metrics import CHANNEL, COUNTED_CHANNELS, ERRORS, REQUESTS, Thing
 from grafana.promql import EXACT, EXACT_BEFORE, EXACT_DAY, RANGE, Window, gauge, last
 from grafana.queries import PROMETHEUS
 
@@ -59,20 +59,20 @@ def gone() -> QueryVariable:
 
 def exact() -> Iterator[QueryVariable]:
     """Match everything where usage is read off the counters: of a range, the one before, a day."""
-    recorded = _recorded(RANGE)
+    there = recorded(RANGE)
     # GONE knows only what left in the range itself.
-    kept = f"{earlier(recorded)} unless on () {earlier(f'count({_left(RANGE)})')}"
+    kept = f"{earlier(there)} unless on () {earlier(f'count({_left(RANGE)})')}"
     # Before the first sample there is nothing to read, of counters either.
     before = f"({kept} or on () vector(1) unless on () {earlier(_counted())})"
     long = f"and on () vector($__range_s) >= {_DAY}"
     day = last(24)
     enough = {
-        EXACT: f"{recorded} {long}",
+        EXACT: f"{there} {long}",
         EXACT_BEFORE: f"{before} {long}",
-        EXACT_DAY: f"({_recorded(day)} unless on () count({_left(day)}))",
+        EXACT_DAY: f"({recorded(day)} unless on () count({_left(day)}))",
     }
-    for name, there in enough.items():
-        none = f'label_replace(vector(1), "ids", "none", "", "") and on () {there}'
+    for name, condition in enough.items():
+        none = f'label_replace(vector(1), "ids", "none", "", "") and on () {condition}'
         every = f'label_replace(vector(1), "ids", "{ALL}", "", "")'
         yield (
             asked(name, f"{none} or on () {every}", '/ids="([^"]+)"/')
@@ -80,12 +80,6 @@ def exact() -> Iterator[QueryVariable]:
             .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
             .current(VariableOption(text=ALL, value=ALL))
         )
-
-
-def _recorded(window: Window) -> str:
-    """Tell of totals that they reach back; where they fell, state was lost or channels left."""
-    now = REQUESTS.recorded("gateway")
-    return f"({now} >= {window.start_of(now)})"
 
 
 def _left(window: Window) -> str:
@@ -131,9 +125,10 @@ def of(name: str, label: str, thing: Thing, say: Say) -> QueryVariable:
 
 
 def model(say: Say) -> QueryVariable:
-    """Choose one model, or all of them."""
+    """Choose one model, or all of them: of those that failed each time, too."""
+    counted = f'{{__name__=~"{REQUESTS.name}|{ERRORS.name}"}}'
     return (
-        asked("model", f"count by (model) ({REQUESTS.name})", '/model="([^"]*)"/')
+        asked("model", f"count by (model) ({counted})", '/model="([^"]*)"/')
         .label(say("Model"))
         .include_all(True)
         .all_value(ALL)

@@ -89,6 +89,7 @@ def test_the_database_is_the_one_that_the_dsn_names(
     [
         ("u:p@tcp(db)/d?tls=skip-verify", "tlsSkipVerify", True),
         ("u:p@tcp(db)/d?tls=true", "tlsSkipVerify", False),
+        ("u:p@tcp(db)/d", "tlsAuthWithCACert", False),
         ("postgres://u:p@db/d?sslmode=require", "sslmode", "require"),
         ("postgres://u:p@db/d", "sslmode", "disable"),
     ],
@@ -96,6 +97,16 @@ def test_the_database_is_the_one_that_the_dsn_names(
 def test_tls_is_as_the_gateways(dsn: str, option: str, value: object) -> None:
     config = rendered("datasources/database.yml.j2", database=database_source(parse_dsn(dsn)))
     assert config["datasources"][0]["jsonData"][option] == value
+
+
+@pytest.mark.parametrize("checked", ["true", "skip-verify"])
+def test_tls_to_mysql_comes_with_a_ca(checked: str) -> None:
+    """Without one Grafana connects in plain text (pkg/tsdb/mysql/mysql.go, until 11)."""
+    database = database_source(parse_dsn(f"u:p@tcp(db)/d?tls={checked}"))
+    [source] = rendered("datasources/database.yml.j2", database=database)["datasources"]
+    assert source["jsonData"]["tlsAuthWithCACert"] is True
+    ca = "$__file{/etc/ssl/certs/ca-certificates.crt}"
+    assert source["secureJsonData"] == {"password": "p", "tlsCACert": ca}
 
 
 def test_sqlite_is_read_by_the_plug_in_and_never_written() -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from demo.load import load
 from demo.schema import create
@@ -226,6 +226,15 @@ def test_no_option_but_those_of_the_list_can_be_read(new_api: Granted) -> None:
     for file in (GRANTS / "mysql.sql", GRANTS / "postgresql.sql"):
         named = file.read_text().replace("''", "'")
         assert [option for option in DEFAULTS if f"'{option}'" not in named] == []
+
+
+def test_a_statement_of_grafana_has_a_time_limit(new_api: Granted) -> None:
+    engine = create_engine(parse_dsn(new_api.dsn("monitor_grafana")))
+    mysql = isinstance(new_api.server, MariaDB)
+    asked = "SELECT @@max_statement_time" if mysql else "SHOW statement_timeout"
+    with engine.connect() as connection:
+        assert str(connection.exec_driver_sql(asked).scalar()) in {"10.0", "10.000000", "10s"}
+    engine.dispose()
 
 
 def test_grafana_reads_every_page(granted: Granted) -> None:

@@ -155,7 +155,7 @@ LINES = [
         alert("errors", "error_rate", {"scope": "model", "target": "gpt-4o", "period": "15m"},
               used="12.5 %", threshold="10", requests="240", name=""),
         "model gpt-4o: 12.5 % of 240 attempts failed in 15m, threshold 10 %",
-        "模型 gpt-4o：最近 15 分钟 240 次请求中 12.5 % 失败，阈值 10 %",
+        "模型 gpt-4o：最近 15 分钟 240 次尝试中 12.5 % 失败，阈值 10 %",
     ),
     (
         alert("slow", "latency", {**CHANNEL, "statistic": "p95"},

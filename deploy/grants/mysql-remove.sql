@@ -6,3 +6,4 @@
 DROP VIEW IF EXISTS monitor_options;
 DROP PROCEDURE IF EXISTS monitor_grant;
 DROP PROCEDURE IF EXISTS monitor_view;
+DROP PROCEDURE IF EXISTS monitor_limit;

@@ -13,6 +13,7 @@ SET @monitor_host = '%';  -- the host in the names of the accounts
 
 DROP PROCEDURE IF EXISTS monitor_grant;
 DROP PROCEDURE IF EXISTS monitor_view;
+DROP PROCEDURE IF EXISTS monitor_limit;
 
 DELIMITER //
 
@@ -60,6 +61,19 @@ BEGIN
     END IF;
 END //
 
+-- Ends Grafana's statements after 10 seconds. MySQL has no such limit for an account: there each
+-- statement of the dashboards brings its own.
+CREATE PROCEDURE monitor_limit()
+BEGIN
+    IF VERSION() LIKE '%MariaDB%' THEN
+        SET @monitor_limit = CONCAT(
+            'GRANT USAGE ON *.* TO ''monitor_grafana''@''', @monitor_host, ''' WITH MAX_STATEMENT_TIME 10');
+        PREPARE monitor_limit FROM @monitor_limit;
+        EXECUTE monitor_limit;
+        DEALLOCATE PREPARE monitor_limit;
+    END IF;
+END //
+
 DELIMITER ;
 
 CALL monitor_view();
@@ -89,6 +103,8 @@ CALL monitor_grant('monitor_breaker', 'monitor_options', 'key, value', '');
 
 CALL monitor_grant('monitor_grafana', 'logs',
     'id, created_at, type, channel_id, user_id, username, token_id, token_name, model_name, prompt_tokens, completion_tokens, quota, content, use_time, elapsed_time, other, request_id', '');
+CALL monitor_limit();
 
 DROP PROCEDURE monitor_grant;
 DROP PROCEDURE monitor_view;
+DROP PROCEDURE monitor_limit;

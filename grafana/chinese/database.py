@@ -81,9 +81,9 @@ TEXTS = {
     ),
     "By status code": "按状态码",
     (
-        "Failed attempts by the HTTP status that the upstream gave, tests included; at most the "
+        "Failed attempts by the HTTP status that the gateway noted, tests included; at most the "
         "last 7 days of the range."
-    ): "按上游返回的 HTTP 状态码统计的失败次数，含渠道测试；最多统计所选范围内的最后 7 天。",
+    ): "按网关记录的 HTTP 状态码统计的失败次数，含渠道测试；最多统计所选范围内的最后 7 天。",
     "No failure": "没有失败",
     "Code": "状态码",
     "Errors by channel and model": "各渠道与模型的错误",

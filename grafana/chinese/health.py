@@ -120,9 +120,10 @@ TEXTS = {
     "Good": "正常",
     "File": "文件",
     "Counting since": "计数开始于",
-    "When counting began: it changes only where the exporter's state was lost.": (
-        "开始计数的时间，只有 exporter 状态丢失时才会改变。"
-    ),
+    (
+        "When counting began, for certain without a gap: it changes where the exporter's state was "
+        "lost, and where rows were deleted before they could be counted."
+    ): ("从何时起可以确定没有漏计。exporter 的状态丢失，或有日志在计入之前就被删除时，会改变。"),
     "Version": "版本",
     "The exporter's version; two while one of two exporters is being upgraded.": (
         "exporter 的版本；两个 exporter 升级期间会显示两个版本。"
@@ -167,9 +168,14 @@ TEXTS = {
     ),
     "Column $1 is missing or not granted": "缺少列 $1，或没有权限",
     "Programs and options": "程序与选项",
-    "The programs that Prometheus reads, and what the gateway is set to.": (
-        "Prometheus 采集的各个程序，以及网关的相关选项。"
+    (
+        "The programs that Prometheus reads, and what the gateway is set to. ERROR_LOG_ENABLED is "
+        "in no table: it is on where a failure was seen."
+    ): (
+        "Prometheus 采集的各个程序，以及网关的相关选项。数据库里查不到 ERROR_LOG_ENABLED："
+        "见过失败记录，即为开启。"
     ),
+    "Not seen": "未见",
     "Down": "已停止",
     "Up": "运行中",
     "Address": "地址",

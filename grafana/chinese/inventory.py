@@ -145,7 +145,7 @@ TEXTS = {
         "period."
     ): "按本周期的消耗速度，最先用完额度的 15 个已启用令牌。",
     "Runs out in": "剩余时间",
-    "Every API key has 20 % or more left": "所有令牌剩余额度都在 20 % 以上",
+    "Every enabled API key has 20 % or more left": "已启用的令牌剩余额度都在 20 % 以上",
     "Low quota": "额度不足",
     "The 15 enabled API keys that have least of their limit left, below 20 %.": (
         "剩余额度低于 20 % 且比例最低的 15 个已启用令牌。"
@@ -185,8 +185,10 @@ TEXTS = {
     (
         "The 15 users with quota left who used none of their API keys for longest, from 30 days on."
     ): "仍有额度、但超过 30 天没有用过任何令牌且闲置最久的 15 个用户。",
-    "Every user with quota left was active within 30 days": "有剩余额度的用户 30 天内都使用过",
-    "No user is charged": "没有用户产生消费",
+    "No user with quota left and an API key was idle for 30 days": (
+        "没有仍有额度、令牌却闲置超过 30 天的用户"
+    ),
+    "No user with quota left is charged": "有剩余额度的用户都没有产生消费",
     "The 15 users whose quota will be used up first at the pace of this period.": (
         "按本周期的消耗速度，最先用完额度的 15 个用户。"
     ),
