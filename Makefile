@@ -3,8 +3,8 @@
 
 # The interpreter that .venv/ is made with; empty: the first Python 3.11 or newer.
 PYTHON ?=
-# Test processes (most of a test is waiting, so more than processors), and more arguments for pytest: make test PYTEST_ARGS='-k exactness -x'
-JOBS ?= 3
+# Test processes (half of a test is waiting, so twice the processors), and more arguments for pytest: make test PYTEST_ARGS='-k exactness -x'
+JOBS ?= 4
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
@@ -54,7 +54,7 @@ format: $(VENV) ## put the code into shape
 
 .PHONY: test
 test: lint servers ## all tests, on real servers
-	$(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # A newer release of Debian, whose Prometheus, Alertmanager and VictoriaMetrics are tried.
 SUITE ?= forky
