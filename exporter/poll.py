@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 from sqlalchemy import Connection
 
@@ -95,18 +94,15 @@ class Poller:
             self._status.caught_up = True
             if current:
                 self._status.counted_until = started
-                self._settle(started)
+                self._settle()
                 if self._filler.busy:
                     self._beside(OwnFault.FILL, "windows of alert rules", self._fill)
         self._status.last_poll = self._clock()
         self._status.poll_seconds = self._status.last_poll - started
 
-    def _settle(self, until: float) -> None:
-        """Settle what failed long enough before a moment up to which all is counted."""
-        if failures := self._settler.due(until):
-            self._beside(
-                OwnFault.SETTLE, "failed requests", partial(self._settler.settle, failures)
-            )
+    def _settle(self) -> None:
+        if self._settler.busy:
+            self._beside(OwnFault.SETTLE, "failed requests", self._settler.work)
 
     def _fill(self, connection: Connection, table: LogTable) -> None:
         self._filler.work(connection, table, self._clock() + FILL_FOR)
@@ -187,7 +183,7 @@ class Poller:
             newest, _ = table.newest(connection)
             self._status.lag_rows = max(newest - self._ledger.position.last_id, 0)
             self._reread_gaps(connection, table)  # what a backlog brings would pile up
-            self._settle(self._ledger.position.last_created_at)
+            self._settle()
 
     def _next(self, connection: Connection, table: LogTable) -> tuple[Sequence[Entry], bool] | None:
         """Read the next page, and tell whether the table ends with it.

@@ -76,12 +76,14 @@ class ExporterSettings(Settings):
         """Give host:port by which Prometheus reaches this exporter: the label `instance`.
 
         Raises:
-            SettingError: EXPORTER_URL has no port. Prometheus 2 adds one to the label, 3 does not.
+            SettingError: EXPORTER_URL has no port (Prometheus 2 adds one to the label, 3 does not),
+                or a user, whose password the label would show.
         """
         if self.exporter_url is not None:
-            if self.exporter_url.port is None:
-                given = self.exporter_url.geturl()
-                raise SettingError(f"EXPORTER_URL={given}: expected a port in it")
+            if self.exporter_url.port is None or self.exporter_url.username is not None:
+                raise SettingError(
+                    "EXPORTER_URL (not shown): expected http://host:port and no user"
+                )
             return self.exporter_url.netloc
         host, port = self.exporter_listen
         return str(Address("127.0.0.1" if host in _EVERY_INTERFACE else host, port))

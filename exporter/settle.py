@@ -1,10 +1,10 @@
 """Counts the requests of which no attempt succeeded, once that is sure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from exporter.failed import Failure, due
+from exporter.failed import due
 from exporter.ledger import Ledger
 from newapi.logs import LogTable
 
@@ -25,27 +25,28 @@ class Settler:
         self._clock = clock
         self._failed_at = 0.0
 
-    def due(self, until: float) -> list[Failure]:
-        """Give what can be settled now.
-
-        Args:
-            until: unix seconds up to which the log table has been counted: what is later is not
-                yet known of any request.
-        """
+    @property
+    def busy(self) -> bool:
+        """Whether something can be settled now."""
         now = self._clock()
-        resting = abs(now - self._failed_at) < REST
-        return [] if resting else due(self._ledger.pending(), min(now, until))
+        return abs(now - self._failed_at) >= REST and bool(due(self._ledger.pending(), now))
 
-    def settle(self, failures: Sequence[Failure], connection: Connection, table: LogTable) -> None:
-        """Settle failures that are due; after a query that failed it rests.
+    def work(self, connection: Connection, table: LogTable) -> None:
+        """Settle what is due; after a query that failed it rests.
 
         Raises:
             DatabaseError: the log table cannot be read.
             StateError: it cannot be saved.
         """
-        won = set[str]()
+        now, won = self._clock(), set[str]()
+        failures = due(self._ledger.pending(), now)
         if table.tells_requests:
-            self._failed_at = self._clock()  # should it fail
-            won = table.succeeded(connection, [failure.request_id for failure in failures])
+            self._failed_at = now  # should it fail
+            requests = [failure.request_id for failure in failures]
+            won = table.succeeded(connection, requests)
+            # In a backlog more of a request may be to come: it would be counted twice.
+            counted = self._ledger.position.last_id
+            unfinished = table.failed_after(connection, requests, counted)
+            failures = [f for f in failures if f.request_id not in unfinished]
             self._failed_at = 0.0
         self._ledger.settle(failures, won)

@@ -1,13 +1,10 @@
 """Connections to a gateway's database: gentle, and with errors that can be told apart."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-import psycopg
-import pymysql
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -15,8 +12,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from newapi.dsn import redacted
 from newapi.engine import reading, writing
-
-DRIVER_ERRORS = (sqlite3.Error, pymysql.Error, psycopg.Error)
 
 
 class Fault(StrEnum):
@@ -58,6 +53,7 @@ class Database:
         # it back, and that dies then, is lost to the pool for good.
         self._reads = reading(url, statement_timeout, writable=writable)
         self._writes = writing(url, statement_timeout) if writable else None
+        self._driver_error = self._reads.dialect.loaded_dbapi.Error
         self.doubts = 0
         """How many transactions failed, and statements that took too long: the breaker then looks
         whether it can still write."""
@@ -121,7 +117,7 @@ class Database:
             raise DatabaseError(
                 _fault(error.orig), f"{self.name}: {_message(error.orig)}"
             ) from None
-        except DRIVER_ERRORS as error:  # of rows that were taken straight from the driver
+        except self._driver_error as error:  # of rows that were taken straight from the driver
             raise DatabaseError(_fault(error), f"{self.name}: {_message(error)}") from None
         except PoolTimeoutError:
             raise DatabaseError(Fault.TIMEOUT, f"{self.name}: both connections are busy") from None

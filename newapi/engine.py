@@ -2,13 +2,9 @@
 
 import ssl
 import time
-from collections.abc import Generator
 from typing import Any
 from urllib.parse import quote
 
-import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool, QueuePool
@@ -77,75 +73,21 @@ def _mysql(url: URL, statement_timeout: float, writable: bool, common: dict[str,
 
 
 def _postgresql(url: URL, statement_timeout: float, common: dict[str, Any]) -> Engine:
-    # No server-side prepared statements: a pooler between us would mix up their names.
-    arguments: dict[str, Any] = {
-        "connect_timeout": CONNECT_TIMEOUT, "prepare_threshold": None, "client_encoding": "utf8",
-        "application_name": "newapi-monitor", **_KEEPALIVE, **url.query,
-    }  # fmt: skip
+    # Only where it is asked for: psycopg takes a tenth of a second to import.
+    from newapi import postgresql  # noqa: PLC0415
+
     engine = create_engine(url.set(query={}), **common)
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, _args: Any, found: dict[str, Any]) -> Any:
-        connection = _Impatient.connect(**found, **arguments)
-        connection.patience = statement_timeout + PATIENCE
-        return connection
+        given = {"connect_timeout": CONNECT_TIMEOUT, **found, **url.query}
+        return postgresql.connect(given, patience=statement_timeout + PATIENCE)
 
     @event.listens_for(engine, "connect")
     def limit(connection: Any, _: Any) -> None:
-        connection.execute(f"SET statement_timeout = {int(statement_timeout * 1000)}")
-        # Where there is an index for a question, it is the right way: a planner that has no
-        # statistics of the table (after pg_upgrade) would rather walk through all of it. What has
-        # to walk all the same then looks too dear to it, and worth compiling.
-        connection.execute("SET enable_seqscan = off")
-        if connection.info.server_version >= 110_000:  # the first that compiles
-            connection.execute("SET jit = off")
-        if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
-            # Such a database holds whatever bytes the gateway gave it: they come as they are.
-            connection.execute("SET client_encoding = SQL_ASCII")
-            for kind in ("text", "varchar", "bpchar", "name"):
-                connection.adapters.register_loader(kind, _Lenient)
-        connection.commit()
+        postgresql.limit(connection, statement_timeout)
 
     return engine
-
-
-_KEEPALIVE = {
-    "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
-    "tcp_user_timeout": 11_000,
-}  # fmt: skip
-"""Parameters of libpq: a host that is gone is told after 11 s, not after a quarter of an hour."""
-
-
-class _Impatient(psycopg.Connection[Any]):
-    """Gives up a server that says nothing: its statement_timeout needs one that is alive."""
-
-    patience: float | None = None
-    """Seconds of one statement."""
-
-    def wait(
-        self, gen: Generator[Any, Any, Any], interval: float = 0.1, timeout: float | None = None
-    ) -> Any:
-        """Wait for the answer to one statement.
-
-        Raises:
-            psycopg.errors.ConnectionTimeout: there was none; the connection is closed.
-        """
-        limit = timeout or self.patience
-        began = time.monotonic()
-        try:
-            return super().wait(gen, interval, limit)
-        except psycopg.OperationalError:
-            if limit is None or time.monotonic() - began < limit:
-                raise
-            self.pgconn.finish()  # it is in the middle of an answer
-            raise psycopg.errors.ConnectionTimeout("the server gives no answer") from None
-
-
-class _Lenient(Loader):
-    """Reads text whatever bytes it is made of."""
-
-    def load(self, data: Buffer) -> str:
-        return bytes(data).decode(errors="replace")
 
 
 def _sqlite(url: URL, statement_timeout: float, writable: bool, common: dict[str, Any]) -> Engine:

@@ -95,16 +95,24 @@ class LogTable:
 
     def succeeded(self, connection: Connection, requests: Iterable[str]) -> set[str]:
         """Give those of these request ids that have a completed request."""
+        return self._requests(connection, requests, LogType.CONSUME)
+
+    def failed_after(
+        self, connection: Connection, requests: Iterable[str], row_id: int
+    ) -> set[str]:
+        """Give those of these request ids that have a failed attempt above an id."""
+        return self._requests(connection, requests, LogType.ERROR, above=row_id)
+
+    def _requests(
+        self, connection: Connection, requests: Iterable[str], kind: LogType, above: int = 0
+    ) -> set[str]:
         request_id: ColumnElement[Any] = column("request_id")
-        # Of a sum: PostgreSQL, where it knows nothing of the table, would walk all of that type.
-        kind: ColumnElement[Any] = column("type", BigInteger) + 0
+        # Of sums: PostgreSQL, where it knows nothing of the table, would walk all of that type.
+        of_kind, later = column("type", BigInteger) + 0 == kind.value, self._id + 0 > above
         found: set[str] = set()
         for some in _batched(requests):
-            statement = (
-                select(request_id)
-                .select_from(table("logs"))
-                .where(request_id.in_(some), kind == LogType.CONSUME.value)
-            )
+            chosen = select(request_id).where(request_id.in_(some), of_kind, later)
+            statement = chosen.select_from(table("logs"))
             found.update(map(str, connection.execute(statement).scalars()))
         return found
 

@@ -76,8 +76,7 @@ def parse_url(text: object) -> SplitResult:
     if isinstance(text, SplitResult):
         return text
     url = urlsplit(str(text).rstrip("/"))
-    strange = url.query or url.fragment or url.username is not None
-    if url.scheme not in {"http", "https"} or not url.hostname or strange:
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
         raise ValueError("not a URL")
     _ = url.port  # ValueError where it is none
     return url

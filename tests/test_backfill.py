@@ -17,6 +17,7 @@ from demo.load import load
 from demo.schema import create
 from demo.world import Sizes
 from exporter.settings import ExporterSettings
+from exporter.state import State
 from newapi.dsn import parse_dsn
 from newapi.schema import Flavour
 from service.settings import SettingError
@@ -109,6 +110,21 @@ def assert_hours_equal_sql(prometheus: Prometheus, engine: Engine, begin: int, e
         assert answered(prometheus, f"{now} - {before}", begin, end) == expected, metric
         growth = f"sum by (channel_id) (increase({metric}[1h]))"
         assert answered(prometheus, growth, begin, end) == pytest.approx(expected), metric
+
+
+def test_a_failure_that_claims_to_be_of_later_is_settled_soon(tmp_path: Path) -> None:
+    dsn = f"sqlite:///{tmp_path}/one-api.db"
+    create(parse_dsn(dsn))
+    engine = create_engine(parse_dsn(dsn))
+    row = "INSERT INTO logs (created_at, type, channel_id, token_id, request_id) VALUES"
+    with engine.begin() as connection:
+        connection.execute(text(f"{row} ({int(time.time()) - DAY}, 2, 7, 5, 'won')"))
+        connection.execute(text(f"{row} (4102444800, 5, 7, 5, 'lost')"))
+    engine.dispose()
+    backfill(dsn, tmp_path / "state", tmp_path / "out", "--days", "2")
+    (failure,) = State(tmp_path / "state").failures()
+    assert failure.request_id == "lost"
+    assert failure.created_at <= time.time()
 
 
 def test_thirty_days_hour_by_hour(tmp_path: Path) -> None:
@@ -368,7 +384,9 @@ def test_samples_carry_the_address_that_prometheus_scrapes(
 
 def test_an_address_without_a_port_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPORTER_URL", "https://exporter.example")
-    with pytest.raises(SettingError, match=r"^EXPORTER_URL=https://.*: expected a port"):
+    with pytest.raises(
+        SettingError, match=r"^EXPORTER_URL \(not shown\): expected http://host:port"
+    ):
         load_settings(ExporterSettings).scraped_as()
 
 

@@ -119,6 +119,9 @@ def test_a_request_that_succeeded_after_all_is_known_by_its_id(gateway: Database
     with gateway.connect() as connection:
         table = LogTable(inspect(connection))
         assert table.succeeded(connection, ["a", "b", "nobody"]) == {"a"}
+        first, second = (row.id for row in table.after(connection, 0, 9) if row.type == 5)
+        assert table.failed_after(connection, ["a", "b"], first) == {"b"}
+        assert table.failed_after(connection, ["a", "b"], second) == set()
 
 
 def test_texts_are_read_only_of_rows_in_which_they_say_something(gateway: Database) -> None:

@@ -44,7 +44,6 @@ def run(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.Complete
         ("POLL_INTERVAL", "0", "whole seconds, 1 to 30"),
         ("POLL_INTERVAL", "31", "whole seconds, 1 to 30"),
         ("EXPORTER_URL", "http://exporter:98470", "http://host:port"),
-        ("EXPORTER_URL", "http://me:secret@exporter:9847", "http://host:port"),
         ("TZ", "Mars/Olympus", "Asia/Shanghai"),
         ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR"),
         ("EXPORTER_STATE", "/proc/state", "/proc/state"),

@@ -68,6 +68,7 @@ READS = {
     "since": CREATED_AT,
     "first_between": CREATED_AT,
     "succeeded": REQUEST_ID,
+    "failed_after": REQUEST_ID,
 }
 """What each way of reading the log table goes by."""
 
