@@ -87,6 +87,9 @@ MONITOR: dict[str, tuple[Series, Series]] = {
 _UNDELIVERED = 'alertmanager_notifications_failed_total{integration="webhook"}'
 FIRING: dict[str, list[Series]] = {
     "NewAPIMonitorNotificationsFailing": [{_UNDELIVERED: "0x65 0+2x25"}],
+    "NewAPIMonitorModelWithoutChannel": [  # served for a quarter of an hour
+        {'newapi_model_enabled_channels{model="m", group="vip"}': "_x31 1x15 0x43"},
+    ],
 }
 """More that fires."""
 
