@@ -111,7 +111,9 @@ def _unwritable(rights: Rights, writes: Columns) -> Iterator[str]:
 def _grants(right: str, needed: Columns, lacking: Collection[str]) -> Iterator[str]:
     for table, columns in needed.items():
         if names := [column for column in columns if f"{table}.{column}" in lacking]:
-            yield f"GRANT {right} ({', '.join(names)}) ON {table}"
+            # Of the columns that are read or written one is a reserved word.
+            listed = ", ".join('"group"' if name == "group" else name for name in names)
+            yield f"GRANT {right} ({listed}) ON {table}"
 
 
 def _tables(columns: Collection[str]) -> list[str]:

@@ -20,7 +20,7 @@ from newapi.database import Database, DatabaseError
 from newapi.dsn import parse_dsn
 from newapi.logs import columns_of
 from newapi.options import DEFAULTS
-from newapi.rights import SECRETS
+from newapi.rights import SECRETS, grants, look
 from newapi.schema import TABLES, Flavour
 from service.binaries import find
 from tests.documents import ROOT
@@ -211,6 +211,23 @@ def test_the_exporter_shows_all_that_the_owner_of_the_database_sees(
     assert first == second
     settings = pages[1]["newapi_option_enabled"]
     assert pages[0]["newapi_option_enabled"] == settings
+
+
+def test_what_is_not_granted_is_told_as_the_statement_that_grants_it(postgres: Postgres) -> None:
+    postgres.execute(
+        *(f"CREATE ROLE {account} LOGIN PASSWORD '{PASSWORD}'" for account in ACCOUNTS)
+    )
+    granted = granted_on(postgres, Flavour.NEW_API)
+    taken = 'REVOKE SELECT (name, "group") ON channels FROM monitor_reader'
+    postgres.execute(taken, database=granted.name)
+    with closing(Database(parse_dsn(granted.dsn("monitor_reader")))) as database:
+        for lacking in (['GRANT SELECT (name, "group") ON channels'], []):
+            with database.connect() as connection:
+                assert grants(look(connection), inventory.COLUMNS, {}) == lacking
+            for statement in lacking:
+                postgres.execute(f"{statement} TO monitor_reader", database=granted.name)
+    postgres.drop_database("granted")
+    postgres.execute(*(f"DROP ROLE {account}" for account in ACCOUNTS))
 
 
 def test_no_option_but_those_of_the_list_can_be_read(new_api: Granted) -> None:
