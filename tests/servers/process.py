@@ -59,8 +59,11 @@ def wait_until(condition: Callable[[], T], timeout: float = 10, what: str = "") 
 
 def _stands(process: psutil.Process) -> bool:
     """Tell whether all threads of a process are stopped."""
-    states = Path(f"/proc/{process.pid}/task").glob("*/stat")
-    return all(state.read_text().rpartition(")")[2].split()[0] == "T" for state in states)
+    try:
+        texts = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
+    except OSError:  # one of them ended meanwhile
+        return False
+    return all(text.rpartition(")")[2].split()[0] == "T" for text in texts)
 
 
 class Server(ABC):
